@@ -1,0 +1,127 @@
+/*
+ * smux/transport.h - what carries the bytes of a session.
+ *
+ * A transport is a small table of functions over one reliable, ordered, non-blocking byte
+ * channel in each direction. libsmux brings one for file descriptors (TCP, Unix sockets, pipes,
+ * standard input and output) and one in memory. Others (TLS, KCP, ...) fill the same table.
+ */
+#ifndef SMUX_TRANSPORT_H
+#define SMUX_TRANSPORT_H
+
+#include <smux/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Returns the clock of all deadlines: monotonic microseconds. Never 0. */
+SMUX_API uint64_t smux_now_us(void);
+
+/** What a transport waits for; bits of smux_transport_ops.events. */
+enum smux_transport_event {
+    SMUX_WAIT_READ = 1, /**< its read descriptor becomes readable */
+    SMUX_WAIT_WRITE = 2 /**< its write descriptor becomes writable */
+};
+
+/**
+ * The functions of a transport. `readv` and `writev` may run at the same time in two threads;
+ * two calls of the same one never do. `shutdown` runs with no writev, `close` with nothing else.
+ */
+struct smux_transport_ops {
+    /** Reads up to the size of all vectors. SMUX_OK with out_len > 0; SMUX_EAGAIN; SMUX_EOF at
+     *  the orderly end; SMUX_EIO on failure. Never blocks. */
+    int (*readv)(void *ctx, const struct smux_iov *iov, int n, size_t *out_len);
+    /** Writes some of the vectors. SMUX_OK with out_len > 0; SMUX_EAGAIN; SMUX_EIO. Never
+     *  blocks, never raises a signal. */
+    int (*writev)(void *ctx, const struct smux_iov *iov, int n, size_t *out_len);
+    /** Ends the outgoing direction, so that the peer reads the end after all data. */
+    void (*shutdown)(void *ctx);
+    /** Closes the channel and frees ctx. Called exactly once. */
+    void (*close)(void *ctx);
+    /** Returns the descriptor to poll for one direction (enum smux_transport_event). The two may
+     *  be the same. */
+    int (*fd)(void *ctx, enum smux_transport_event direction);
+    /** May be NULL. Returns which poll events are awaited when the layer above wants to read
+     *  (`wanted` has SMUX_WAIT_READ) or to write; a TLS transport may swap them. Without it the
+     *  natural ones are taken. */
+    unsigned (*events)(void *ctx, unsigned wanted);
+    /** May be NULL. Tells that bytes are buffered above the descriptor, so that polling it would
+     *  not tell. */
+    bool (*pending)(void *ctx);
+    /** May be NULL. Writes the local or remote address as text, such as "127.0.0.1:80". */
+    int (*address)(void *ctx, bool remote, char *out, size_t size);
+    /** May be NULL. Returns the smoothed round-trip time in microseconds, 0 if unknown. */
+    uint32_t (*rtt_us)(void *ctx);
+    /** May be NULL. Returns the text of the last failure for messages, such as "Connection reset
+     *  by peer". Static or owned by ctx. */
+    const char *(*error)(void *ctx);
+};
+
+/** A transport: functions and their object. Handed over by value; whoever takes it owns it. */
+struct smux_transport {
+    const struct smux_transport_ops *ops; /**< functions; static */
+    void *ctx;                            /**< first argument of each */
+};
+
+/**
+ * Makes a transport of one or two descriptors, which it then owns and sets non-blocking.
+ * TCP sockets get TCP_NODELAY. For sockets SIGPIPE is suppressed; a program that uses pipes
+ * should ignore SIGPIPE itself.
+ *
+ * @param read_fd   incoming direction
+ * @param write_fd  outgoing direction; may equal read_fd
+ * @return SMUX_OK, SMUX_EINVAL for a bad descriptor, SMUX_ENOMEM; on failure the descriptors
+ *         still belong to the caller
+ */
+SMUX_API int smux_transport_fd(int read_fd, int write_fd, struct smux_transport *out_transport);
+
+/**
+ * Makes two transports that are connected in memory.
+ *
+ * @param capacity  bytes that fit into each direction, at least 1
+ * @return SMUX_OK, SMUX_EINVAL, SMUX_ENOMEM, SMUX_EIO (no descriptors left)
+ */
+SMUX_API int smux_transport_pair(size_t capacity, struct smux_transport out_pair[2]);
+
+/** Closes a transport that no session has taken. */
+SMUX_API void smux_transport_close(struct smux_transport *transport);
+
+/*
+ * Sockets by address: "host:port", "1.2.3.4:port", "[v6]:port", "port" (loopback), ":port"
+ * (listening: all addresses; dialling: loopback), "unix:/path", "/path", "./path",
+ * "@name" (Linux abstract socket), "fd:N".
+ */
+
+/**
+ * Connects to an address. All addresses of a name are tried in turn. Name resolution blocks.
+ *
+ * @param timeout_ms  for the whole call; SMUX_OFF waits for the system's limits
+ * @param out_fd      a connected socket, close-on-exec, blocking
+ * @return SMUX_OK, SMUX_EADDRESS, SMUX_EDEADLINE, SMUX_EIO (errno tells)
+ */
+SMUX_API int smux_dial(const char *address, uint32_t timeout_ms, int *out_fd);
+
+/**
+ * Listens at an address. A stale Unix socket is replaced only when nobody listens on it; Unix
+ * sockets get mode 0600.
+ *
+ * @return SMUX_OK, SMUX_EADDRESS, SMUX_EIO (errno tells)
+ */
+SMUX_API int smux_listen(const char *address, int *out_fd);
+
+/**
+ * Takes the next connection.
+ *
+ * @param timeout_ms  SMUX_OFF waits for ever
+ * @return SMUX_OK, SMUX_EDEADLINE, SMUX_EIO (errno tells; EMFILE and the like are worth a retry)
+ */
+SMUX_API int smux_accept_fd(int listen_fd, uint32_t timeout_ms, int *out_fd);
+
+/** Writes the address of a socket as text in the forms above. SMUX_OK, SMUX_EINVAL. */
+SMUX_API int smux_socket_address(int fd, bool remote, char *out, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
