@@ -187,7 +187,7 @@ func sourceServer(fs *flag.FlagSet) runner {
 				if err == nil {
 					_, err = st.Write(sum)
 				}
-				if isEnd(err) || errors.Is(err, smux.ErrTimeout) {
+				if isGone(err) {
 					return nil // the client had enough
 				}
 				return err

@@ -226,6 +226,11 @@ func isEnd(err error) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed)
 }
 
+// isGone tells whether a write failed because the peer has left, politely or not.
+func isGone(err error) bool {
+	return isEnd(err) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
 // halfCloser is what smux streams have from 1.5.54 on, and TCP and Unix connections always.
 type halfCloser interface{ CloseWrite() error }
 
