@@ -27,9 +27,11 @@ typedef struct smux_conn smux_conn;
 /** What a loop does for a connection. `loop_ctx` comes from smux_conn_attach(). */
 struct smux_loop_hooks {
     /** Watch exactly these events from now on (bits of enum smux_transport_event; 0 for none) on
-     *  the descriptors of the transport. */
+     *  the descriptors of the transport: level-triggered. An error or a hang-up counts as each
+     *  event that is watched; a descriptor with none must not be watched at all. */
     void (*watch)(void *loop_ctx, unsigned events);
-    /** Call smux_conn_on_timer() once at this time of smux_now_us(); SMUX_NEVER cancels. */
+    /** Call smux_conn_on_timer() once at this time of smux_now_us(), instead of at the time set
+     *  before. A time that has passed means: in the next turn of the loop, not from within. */
     void (*timer)(void *loop_ctx, uint64_t deadline_us);
     /** The connection goes away: stop watching and free loop_ctx. */
     void (*detach)(void *loop_ctx);
@@ -37,11 +39,13 @@ struct smux_loop_hooks {
 
 /** What a connection tells its owner. Called from the smux_conn_on_* functions only. */
 struct smux_conn_events {
-    /** Something happened: use smux_engine_accept() and smux_engine_next_ready(). The owner may
-     *  use every function, smux_conn_free() included. */
+    /** Something may have happened: call smux_engine_accept() and smux_engine_next_ready() until
+     *  they have no more. The owner may use every function, smux_conn_free() included; that one
+     *  takes effect when the call returns. */
     void (*ready)(smux_conn *conn, void *user);
     /** The session is dead, or a drain has ended: smux_engine_error() tells why, SMUX_ECLOSED
-     *  after a drain. Called once. Usually answered with smux_conn_free(). */
+     *  after a drain. Called once, `ready` before it. Usually answered with smux_conn_free();
+     *  otherwise the transport is closed on return, and what arrived can still be read. */
     void (*closed)(smux_conn *conn, void *user);
 };
 
@@ -69,7 +73,8 @@ SMUX_API void smux_conn_free(smux_conn *conn);
 /** Returns the engine, which belongs to the connection. */
 SMUX_API smux_engine *smux_conn_engine(smux_conn *conn);
 
-/** Returns the transport, which belongs to the connection. */
+/** Returns the transport, which belongs to the connection; NULL once `closed` has returned,
+ *  because the transport is closed then. */
 SMUX_API const struct smux_transport *smux_conn_transport(smux_conn *conn);
 
 /** Sends what there is to send, as far as the transport takes it, and tells the loop what to
@@ -86,7 +91,7 @@ SMUX_API void smux_conn_on_readable(smux_conn *conn);
 /** Tells that the write descriptor is writable or has failed. */
 SMUX_API void smux_conn_on_writable(smux_conn *conn);
 
-/** Tells that the time of the timer hook has come; earlier is harmless. */
+/** Tells that the timer has gone off and is not set any more; earlier is harmless. */
 SMUX_API void smux_conn_on_timer(smux_conn *conn);
 
 /* --- a loop on poll(2) ------------------------------------------------------------------- */
@@ -103,8 +108,9 @@ SMUX_API void smux_poll_free(smux_poll *poll);
 /** Attaches a connection. SMUX_OK or SMUX_ENOMEM. */
 SMUX_API int smux_poll_attach(smux_poll *poll, smux_conn *conn);
 
-/** Waits for events until `deadline_us` at the latest and serves them once.
- *  SMUX_OK, or SMUX_EDEADLINE when nothing happened. */
+/** Waits for events until `deadline_us` at the latest and serves them once. Not to be called
+ *  from an event of one of its connections.
+ *  SMUX_OK, SMUX_EDEADLINE when nothing happened, SMUX_EIO when poll(2) fails (errno tells). */
 SMUX_API int smux_poll_run_once(smux_poll *poll, uint64_t deadline_us);
 
 #ifdef __cplusplus

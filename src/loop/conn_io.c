@@ -1,0 +1,221 @@
+/*
+ * conn_io.c - how a connection moves bytes between its transport and its engine.
+ */
+#define _GNU_SOURCE 1 /* sys.h */
+
+#include "conn.h"
+
+#include "transport/sys.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/** Most bytes received in a turn (L23): one busy session must not hold up the others. */
+#define CONN_TURN_BYTES ((size_t)256 * 1024)
+
+/** Most bytes sent in a turn; lent memory may be of any size. */
+#define CONN_SEND_BYTES ((size_t)1024 * 1024)
+
+/** Vectors in one write. */
+#define CONN_IOV 64
+
+/** Pause before reading is tried again after lack of memory. */
+#define CONN_RETRY_US UINT64_C(10000)
+
+/** How often a paused connection is looked after, and how long after the peer's hang-up the
+ *  application may read nothing before the session fails: the keepalive timeout of Go. */
+#define CONN_CHECK_US UINT64_C(30000000)
+
+static const char *conn_transport_error(const struct smux_conn *conn)
+{
+    const struct smux_transport *t = &conn->transport;
+
+    return t->ops->error != NULL ? t->ops->error(t->ctx) : "transport failed";
+}
+
+static void conn_fail_reading(struct smux_conn *conn)
+{
+    char why[96];
+
+    (void)snprintf(why, sizeof why, "reading failed: %s", conn_transport_error(conn));
+    smux_engine_fail(conn->engine, SMUX_EIO, why);
+}
+
+/** Notes that nothing can be sent any more. Fails the session unless there may be more to read. */
+static void conn_fail_writing(struct smux_conn *conn, const char *why)
+{
+    conn->write_failed = true;
+    conn->write_blocked = false;
+    (void)snprintf(conn->failure, sizeof conn->failure, "writing failed: %s", why);
+    if (conn->read_ended) {
+        smux_engine_fail(conn->engine, SMUX_EIO, conn->failure);
+    }
+}
+
+/* --- in ------------------------------------------------------------------------------------ */
+
+bool smux__conn_wants_read(const struct smux_conn *conn)
+{
+    if (conn->read_ended || conn->retry_us != SMUX_NEVER) {
+        return false;
+    }
+    return conn->phase == SMUX__CONN_LINGERING || smux_engine_wants_read(conn->engine);
+}
+
+/** Acts on a read that brought nothing. */
+static void conn_input_stopped(struct smux_conn *conn, int status, uint64_t now_us)
+{
+    if (status == SMUX_EAGAIN && !conn->write_failed) {
+        return;
+    }
+    if (status == SMUX_EOF) {
+        smux_engine_recv_eof(conn->engine, now_us);
+    } else if (status != SMUX_EAGAIN) {
+        conn_fail_reading(conn);
+    }
+    conn->read_ended = true;
+    if (conn->write_failed) {
+        smux_engine_fail(conn->engine, SMUX_EIO, conn->failure);
+    }
+}
+
+/** Reads once into the engine. Returns whether more may be there, and adds to `total`. */
+static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
+{
+    struct smux_iov iov[2];
+    size_t len = 0;
+
+    int n = smux_engine_recv_iov(conn->engine, iov);
+    if (n == 0) {
+        /* Wanting bytes without room for them is lack of memory: watching would only spin. */
+        bool starved = smux_engine_wants_read(conn->engine);
+        conn->retry_us = starved ? now_us + CONN_RETRY_US : SMUX_NEVER;
+        return false;
+    }
+    int status = conn->transport.ops->readv(conn->transport.ctx, iov, n, &len);
+    if (status != SMUX_OK) {
+        (void)smux_engine_recv_commit(conn->engine, 0, now_us);
+        conn_input_stopped(conn, status, now_us);
+        return false;
+    }
+    (void)smux_engine_recv_commit(conn->engine, len, now_us);
+    conn->check_us = SMUX_NEVER;
+    *total += len;
+    /* Fewer bytes than asked for: that was all, and asking again would only cost a call. After
+     * a failed write the loop will not tell of more, so there the end has to be seen. */
+    return len == iov[0].len + (n > 1 ? iov[1].len : 0) || conn->write_failed;
+}
+
+/** Reads once and drops it. Returns whether more may be there, and adds to `total`. */
+static bool conn_drop(struct smux_conn *conn, size_t *total)
+{
+    char buf[16384];
+    struct smux_iov iov = {.base = buf, .len = sizeof buf};
+    size_t len = 0;
+
+    int status = conn->transport.ops->readv(conn->transport.ctx, &iov, 1, &len);
+    conn->read_ended = status != SMUX_OK && status != SMUX_EAGAIN;
+    *total += len;
+    return status == SMUX_OK;
+}
+
+static bool conn_pending(const struct smux_conn *conn)
+{
+    const struct smux_transport *t = &conn->transport;
+
+    return t->ops->pending != NULL && t->ops->pending(t->ctx);
+}
+
+void smux__conn_receive(struct smux_conn *conn, uint64_t now_us)
+{
+    size_t total = 0;
+    bool more = true;
+
+    conn->read_again = false;
+    while (more && smux__conn_wants_read(conn) && total < CONN_TURN_BYTES) {
+        more = conn->phase == SMUX__CONN_LINGERING ? conn_drop(conn, &total)
+                                                   : conn_feed(conn, now_us, &total);
+        more = more || (smux__conn_wants_read(conn) && conn_pending(conn));
+    }
+    conn->read_again = smux__conn_wants_read(conn) && conn_pending(conn);
+}
+
+/* --- out ----------------------------------------------------------------------------------- */
+
+/** Writes once from the engine. Returns how much the transport took. */
+static size_t conn_write(struct smux_conn *conn, uint64_t now_us)
+{
+    struct smux_iov iov[CONN_IOV];
+    size_t len = 0;
+
+    int n = smux_engine_send_iov(conn->engine, iov, CONN_IOV, now_us);
+    if (n == 0) {
+        return 0;
+    }
+    int status = conn->transport.ops->writev(conn->transport.ctx, iov, n, &len);
+    smux_engine_send_commit(conn->engine, status == SMUX_OK ? len : 0, now_us);
+    if (status == SMUX_OK) {
+        return len;
+    }
+    if (status == SMUX_EAGAIN) {
+        conn->write_blocked = true;
+    } else {
+        conn_fail_writing(conn, conn_transport_error(conn));
+    }
+    return 0;
+}
+
+bool smux__conn_send(struct smux_conn *conn, uint64_t now_us)
+{
+    size_t total = 0;
+    size_t len = 1;
+
+    if (conn->write_blocked || conn->write_failed || conn->phase >= SMUX__CONN_LINGERING) {
+        return false;
+    }
+    while (len > 0 && total < CONN_SEND_BYTES) {
+        len = conn_write(conn, now_us);
+        total += len;
+    }
+    /* Stopped by the limit: a writable descriptor brings the next turn at once. */
+    conn->write_blocked = conn->write_blocked || len > 0;
+    return total > 0;
+}
+
+void smux__conn_end_output(struct smux_conn *conn)
+{
+    conn->write_blocked = false;
+    /* First off the loop: the transport may put something else behind the descriptor. */
+    smux__conn_update_watch(conn);
+    conn->transport.ops->shutdown(conn->transport.ctx);
+}
+
+/* --- a paused connection ------------------------------------------------------------------- */
+
+/** Tells whether the peer is gone for both directions. Only this poll can tell: watching for a
+ *  hang-up in the loop would also report the peer's orderly end, again and again. */
+static bool conn_hung_up(const struct smux_conn *conn)
+{
+    struct pollfd pfd = {.fd = conn->transport.ops->fd(conn->transport.ctx, SMUX_WAIT_WRITE)};
+
+    return smux__sys.poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+void smux__conn_check_paused(struct smux_conn *conn, uint64_t now_us)
+{
+    bool paused = !conn->read_ended && conn->phase < SMUX__CONN_LINGERING &&
+                  !smux_engine_wants_read(conn->engine);
+
+    if (!paused) {
+        conn->check_us = SMUX_NEVER;
+    } else if (conn->check_us == SMUX_NEVER) {
+        conn->check_us = now_us + CONN_CHECK_US;
+    } else if (now_us >= conn->check_us) {
+        conn->check_us = now_us + CONN_CHECK_US;
+        if (conn->write_failed) {
+            smux_engine_fail(conn->engine, SMUX_EIO, conn->failure);
+        } else if (conn_hung_up(conn)) {
+            conn_fail_writing(conn, "the peer hung up");
+        }
+    }
+}
