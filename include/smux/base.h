@@ -51,27 +51,27 @@ SMUX_API const char *smux_version(void);
  */
 
 /** X(name, code, text) for every status. */
-#define SMUX_STATUS_MAP(X)                                                                   \
-    X(OK, 0, "success")                                                                      \
-    X(EAGAIN, -1, "would block: try again when the event is reported")                       \
-    X(EOF, -2, "end of stream: the peer finished writing and all its data was read")         \
-    X(EDEADLINE, -3, "the deadline of this call has passed")                                 \
-    X(EINVAL, -10, "invalid argument")                                                       \
-    X(ECONFIG, -11, "invalid configuration")                                                 \
-    X(ENOMEM, -12, "out of memory")                                                          \
-    X(EADDRESS, -13, "address not understood or not found")                                  \
-    X(ELIMIT, -14, "a local limit is reached")                                               \
-    X(EGOAWAY, -15, "no new streams: stream ids are used up or the session is closing")      \
-    X(EPIPE, -20, "the write side of this stream is closed")                                 \
-    X(EABORTED, -21, "the stream was aborted on this side")                                  \
-    X(ECONSUMED, -22, "the peer acknowledged more than was sent")                            \
-    X(EWINDOW, -23, "the peer sent more than the window allows")                             \
-    X(ESTALLED, -24, "the stream held the receive buffer of a stalled session")              \
-    X(ECLOSED, -40, "the session was closed on this side")                                   \
-    X(EPROTO, -41, "the peer violated the protocol")                                         \
-    X(ETIMEDOUT, -42, "the peer was silent for too long")                                    \
-    X(EFLOOD, -43, "the peer flooded the session with useless frames")                       \
-    X(ETRUNCATED, -44, "the connection ended before the stream did")                         \
+#define SMUX_STATUS_MAP(X)                                                                         \
+    X(OK, 0, "success")                                                                            \
+    X(EAGAIN, -1, "would block: try again when the event is reported")                             \
+    X(EOF, -2, "end: the peer finished in order and all its data was read")                        \
+    X(EDEADLINE, -3, "the deadline of this call has passed")                                       \
+    X(EINVAL, -10, "invalid argument")                                                             \
+    X(ECONFIG, -11, "invalid configuration")                                                       \
+    X(ENOMEM, -12, "out of memory")                                                                \
+    X(EADDRESS, -13, "address not understood or not found")                                        \
+    X(ELIMIT, -14, "a local limit is reached")                                                     \
+    X(EGOAWAY, -15, "no new streams: stream ids are used up or the session is closing")            \
+    X(EPIPE, -20, "the write side of this stream is closed")                                       \
+    X(EABORTED, -21, "the stream was aborted on this side")                                        \
+    X(ECONSUMED, -22, "the peer acknowledged more than was sent")                                  \
+    X(EWINDOW, -23, "the peer sent more than the window allows")                                   \
+    X(ESTALLED, -24, "the stream held the receive buffer of a stalled session")                    \
+    X(ECLOSED, -40, "the session was closed on this side")                                         \
+    X(EPROTO, -41, "the peer violated the protocol")                                               \
+    X(ETIMEDOUT, -42, "the peer was silent for too long")                                          \
+    X(EFLOOD, -43, "the peer flooded the session with useless frames")                             \
+    X(ETRUNCATED, -44, "the connection ended before the stream did")                               \
     X(EIO, -45, "the transport failed")
 
 /** Status codes; see SMUX_STATUS_MAP for their meaning. */
@@ -101,9 +101,9 @@ struct smux_iov {
  * that there is none; libsmux then reports SMUX_ENOMEM or sheds load, and never aborts.
  */
 struct smux_allocator {
-    void *(*alloc)(size_t size, void *ctx);   /**< like malloc; size is never 0 */
-    void (*free)(void *ptr, void *ctx);       /**< like free; ptr is never NULL */
-    void *ctx;                                /**< handed to both */
+    void *(*alloc)(size_t size, void *ctx); /**< like malloc; size is never 0 */
+    void (*free)(void *ptr, void *ctx);     /**< like free; ptr is never NULL */
+    void *ctx;                              /**< handed to both */
 };
 
 /** Which end of the session this is; it decides the stream ids [SID-1]. */
@@ -133,19 +133,21 @@ enum smux_keepalive_mode {
 struct smux_config {
     size_t struct_size; /**< set by smux_config_init(); tells which fields the caller knows */
 
-    uint32_t version;            /**< 1 (default), 2, or SMUX_VERSION_AUTO (servers) [VER-1] */
-    uint32_t max_frame_size;     /**< largest payload sent in a frame, 1..65535 bytes; 32768 */
-    uint32_t max_receive_buffer; /**< budget of the session for unread data in bytes; 4 MiB [BKT-1] */
-    uint32_t max_stream_buffer;  /**< v2: window of a stream in bytes; 65536 */
+    uint32_t version;        /**< 1 (default), 2, or SMUX_VERSION_AUTO (servers) [VER-1] */
+    uint32_t max_frame_size; /**< largest payload sent in a frame, 1..65535 bytes; 32768 */
+    uint32_t
+        max_receive_buffer; /**< budget of the session for unread data in bytes; 4 MiB [BKT-1] */
+    uint32_t max_stream_buffer; /**< v2: window of a stream in bytes; 65536 */
 
     uint32_t keepalive_interval_ms; /**< a NOP each interval; 10000; SMUX_OFF sends none [KA-1] */
     uint32_t keepalive_timeout_ms;  /**< silence that ends the session; 30000 [KA-4] */
     uint32_t keepalive_mode;        /**< enum smux_keepalive_mode */
 
-    uint32_t max_remote_streams;  /**< streams opened by the peer and not yet closed here; 16384 */
-    uint32_t accept_backlog;      /**< of these, not yet accepted; 1024 [OPN-6] */
-    uint32_t accept_timeout_ms;   /**< age at which an unaccepted stream is refused; 30000 */
-    uint32_t accept_guard_ms;     /**< wait before answering a fresh stream; 5; SMUX_OFF = none [OPN-5] */
+    uint32_t max_remote_streams; /**< streams opened by the peer and not yet closed here; 16384 */
+    uint32_t accept_backlog;     /**< of these, not yet accepted; 1024 [OPN-6] */
+    uint32_t accept_timeout_ms;  /**< age at which an unaccepted stream is refused; 30000 */
+    uint32_t
+        accept_guard_ms; /**< wait before answering a fresh stream; 5; SMUX_OFF = none [OPN-5] */
     uint32_t max_stream_send_buffer; /**< bytes queued for sending, a stream; 256 KiB */
     uint32_t max_send_buffer;        /**< bytes queued for sending, the session; 1 MiB (each stream
                                           may queue 4 KiB beyond it) */
@@ -154,17 +156,17 @@ struct smux_config {
     uint32_t half_close_timeout_ms;  /**< v2: no credit after the peer's FIN; 300000 [FIN-9] */
     uint32_t drain_timeout_ms;       /**< longest graceful close; 5000 [END-4] */
     uint32_t frame_timeout_ms;       /**< longest time for one frame to arrive; 120000 [FRM-11] */
-    uint32_t idle_timeout_ms;        /**< session without streams is closed; 0 or SMUX_OFF = never */
-    uint32_t send_stall_timeout_ms;  /**< output pending and nothing taken; 0 or SMUX_OFF = never */
-    uint32_t stall_timeout_ms;       /**< budget exhausted and nothing read: abort the stream that
+    uint32_t idle_timeout_ms;       /**< session without streams is closed; 0 or SMUX_OFF = never */
+    uint32_t send_stall_timeout_ms; /**< output pending and nothing taken; 0 or SMUX_OFF = never */
+    uint32_t stall_timeout_ms;      /**< budget exhausted and nothing read: abort the stream that
                                           holds most; 0 or SMUX_OFF = pause for ever, as Go [BKT-8] */
-    uint32_t glitch_burst;           /**< glitches forgiven at once; 10000; SMUX_OFF = no limit */
-    uint32_t glitch_rate;            /**< glitches forgiven per second; 330 */
-    uint32_t max_refusals;           /**< refusals waiting to be sent; 1024 */
-    uint32_t max_discards;           /**< closed streams still credited; 1024; SMUX_OFF = none [FIN-11] */
-    uint32_t max_unanswered_opens;   /**< hold back SYNs while so many of our streams have received
+    uint32_t glitch_burst;          /**< glitches forgiven at once; 10000; SMUX_OFF = no limit */
+    uint32_t glitch_rate;           /**< glitches forgiven per second; 330 */
+    uint32_t max_refusals;          /**< refusals waiting to be sent; 1024 */
+    uint32_t max_discards; /**< closed streams still credited; 1024; SMUX_OFF = none [FIN-11] */
+    uint32_t max_unanswered_opens; /**< hold back SYNs while so many of our streams have received
                                           nothing; 0 or SMUX_OFF = never [OPN-8] */
-    bool allow_any_parity;           /**< accept streams with ids of our own parity [SID-4] */
+    bool allow_any_parity;         /**< accept streams with ids of our own parity [SID-4] */
 
     uint64_t hash_seed; /**< secret random number that keys the stream table; the session layer
                              and the loop driver fill it when it is 0, the engine takes it as is */
@@ -181,7 +183,7 @@ SMUX_API void smux_config_init_sized(struct smux_config *config, size_t struct_s
  * Checks a configuration as the session constructors do, after replacing zeros by defaults.
  *
  * @param config   the configuration; NULL means all defaults
- * @param role     for whom; SMUX_VERSION_AUTO is refused for a client only when it may not wait
+ * @param role     for whom: a client must not use SMUX_VERSION_AUTO
  * @param out_why  may be NULL; on SMUX_ECONFIG a static sentence that names field and range
  * @return SMUX_OK or SMUX_ECONFIG
  */
@@ -201,41 +203,41 @@ struct smux_frame_counts {
 struct smux_session_stats {
     struct smux_frame_counts frames_in;  /**< received */
     struct smux_frame_counts frames_out; /**< handed to the transport */
-    uint64_t wire_in;             /**< bytes from the transport, headers included */
-    uint64_t wire_out;            /**< bytes formed for the transport, headers included */
-    uint64_t payload_in;          /**< stream data received for known streams */
-    uint64_t payload_out;         /**< stream data sent */
-    uint64_t payload_discarded;   /**< received for unknown, closed or aborted streams */
-    uint64_t streams_opened;      /**< by us */
-    uint64_t streams_accepted;    /**< opened by the peer and taken up */
-    uint64_t streams_refused;     /**< opened by the peer and refused [OPN-4] */
-    uint64_t streams_aborted;     /**< by either of: application, peer's fault, stall policy */
-    uint64_t glitches;            /**< price of useless frames, see docs/PROTOCOL.md */
-    uint64_t syn_ignored;         /**< SYN for a known id [RCV-5] */
-    uint64_t psh_after_fin;       /**< dropped [RCV-10] */
-    uint64_t upd_stale;           /**< ignored as older [RCV-17] */
-    uint64_t windows_shrunk;      /**< updates that offered less than max_stream_buffer because of
+    uint64_t wire_in;                    /**< bytes from the transport, headers included */
+    uint64_t wire_out;                   /**< bytes formed for the transport, headers included */
+    uint64_t payload_in;                 /**< stream data received for known streams */
+    uint64_t payload_out;                /**< stream data sent */
+    uint64_t payload_discarded;          /**< received for unknown, closed or aborted streams */
+    uint64_t streams_opened;             /**< by us */
+    uint64_t streams_accepted;           /**< opened by the peer and taken up */
+    uint64_t streams_refused;            /**< opened by the peer and refused [OPN-4] */
+    uint64_t streams_aborted;   /**< by either of: application, peer's fault, stall policy */
+    uint64_t glitches;          /**< price of useless frames, see docs/PROTOCOL.md */
+    uint64_t syn_ignored;       /**< SYN for a known id [RCV-5] */
+    uint64_t psh_after_fin;     /**< dropped [RCV-10] */
+    uint64_t upd_stale;         /**< ignored as older [RCV-17] */
+    uint64_t windows_shrunk;    /**< updates that offered less than max_stream_buffer because of
                                        the budget [BKT-7] */
-    uint64_t receive_pauses;      /**< times the budget was exhausted */
-    uint64_t receive_paused_us;   /**< total time of these pauses */
-    uint32_t streams_now;         /**< in the table now */
-    uint32_t backlog_now;         /**< waiting to be accepted now */
-    uint32_t receive_buffer;      /**< bytes of memory charged to the budget now */
-    uint32_t receive_budget;      /**< its limit */
-    uint32_t credit_now;          /**< v2: credit granted and not yet used by the peer, now */
-    uint32_t send_buffer;         /**< bytes accepted from writers and not yet formed into frames */
-    uint32_t version;             /**< 1 or 2; 0 while unknown */
+    uint64_t receive_pauses;    /**< times the budget was exhausted */
+    uint64_t receive_paused_us; /**< total time of these pauses */
+    uint32_t streams_now;       /**< in the table now */
+    uint32_t backlog_now;       /**< waiting to be accepted now */
+    uint32_t receive_buffer;    /**< bytes of memory charged to the budget now */
+    uint32_t receive_budget;    /**< its limit */
+    uint32_t credit_now;        /**< v2: credit granted and not yet used by the peer, now */
+    uint32_t send_buffer;       /**< bytes accepted from writers and not yet formed into frames */
+    uint32_t version;           /**< 1 or 2; 0 while unknown */
 };
 
 /** Counters of a stream. */
 struct smux_stream_stats {
-    uint64_t bytes_in;     /**< received */
-    uint64_t bytes_read;   /**< of these consumed by the application */
-    uint64_t bytes_out;    /**< handed to the transport */
-    uint32_t unread;       /**< received and not consumed, now */
-    uint32_t unsent;       /**< accepted from the application and not yet formed, now */
-    uint32_t send_window;  /**< v2: bytes that may be sent now; UINT32_MAX in v1 */
-    uint32_t recv_window;  /**< v2: window last advertised */
+    uint64_t bytes_in;      /**< received */
+    uint64_t bytes_read;    /**< of these consumed by the application */
+    uint64_t bytes_out;     /**< handed to the transport */
+    uint32_t unread;        /**< received and not consumed, now */
+    uint32_t unsent;        /**< accepted from the application and not yet formed, now */
+    uint32_t send_window;   /**< v2: bytes that may be sent now; UINT32_MAX in v1 */
+    uint32_t recv_window;   /**< v2: window last advertised */
     bool blocked_on_window; /**< has data, but the peer's window is used up */
 };
 

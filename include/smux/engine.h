@@ -89,8 +89,8 @@ SMUX_API int smux_engine_recv_commit(smux_engine *engine, size_t len, uint64_t n
  *                   (offer the rest again when smux_engine_wants_read() is true) or on an error
  * @return SMUX_OK, or the sticky error of the session
  */
-SMUX_API int smux_engine_recv(smux_engine *engine, const void *data, size_t len,
-                              uint64_t now_us, size_t *out_taken);
+SMUX_API int smux_engine_recv(smux_engine *engine, const void *data, size_t len, uint64_t now_us,
+                              size_t *out_taken);
 
 /** Tells that the transport ended in order [END-3]. Streams without the peer's FIN fail. */
 SMUX_API void smux_engine_recv_eof(smux_engine *engine, uint64_t now_us);
@@ -129,7 +129,8 @@ SMUX_API int smux_engine_tick(smux_engine *engine, uint64_t now_us);
 
 /* --- the session ------------------------------------------------------------------------ */
 
-/** Returns the sticky error, SMUX_OK while the session lives. */
+/** Returns the sticky error, SMUX_OK while the session lives. SMUX_EOF means that the peer closed
+ *  the connection in order and no stream was cut [END-3]. */
 SMUX_API int smux_engine_error(const smux_engine *engine);
 
 /**
@@ -218,7 +219,7 @@ SMUX_API int smux_estream_write_reserve(smux_engine *engine, smux_estream *strea
 SMUX_API void smux_estream_write_commit(smux_engine *engine, smux_estream *stream, size_t len);
 
 /**
- * Lends memory to the send queue instead of copying it. It must stay put and unchanged until
+ * Lends 1 to 2^30 bytes to the send queue instead of copying them. They must stay put and unchanged until
  * smux_estream_lent() is 0 or smux_estream_reclaim() has taken it back. Data written earlier
  * goes first. One loan a stream at a time; the buffer limits do not apply to it.
  *
@@ -248,10 +249,11 @@ SMUX_API int smux_estream_reclaim(smux_engine *engine, smux_estream *stream, siz
  * @return SMUX_OK, SMUX_EAGAIN when there is nothing yet, SMUX_EOF after all data before the
  *         peer's FIN [FIN-2], or the error of the stream or session
  */
-SMUX_API int smux_estream_peek(smux_engine *engine, smux_estream *stream,
-                               struct smux_iov *out_iov, int max_iov, int *out_n);
+SMUX_API int smux_estream_peek(smux_engine *engine, smux_estream *stream, struct smux_iov *out_iov,
+                               int max_iov, int *out_n);
 
-/** Consumes `len` bytes that smux_estream_peek() showed; this grants credit to the peer. */
+/** Consumes `len` bytes that smux_estream_peek() showed; this grants credit to the peer. When it
+ *  frees a used-up budget, frames that were waiting are decoded: pull events afterwards. */
 SMUX_API void smux_estream_consume(smux_engine *engine, smux_estream *stream, size_t len);
 
 /** Copies unread data out and consumes it. Statuses of smux_estream_peek(). */

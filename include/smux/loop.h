@@ -60,8 +60,7 @@ struct smux_conn_events {
  */
 SMUX_API int smux_conn_new(enum smux_role role, const struct smux_transport *transport,
                            const struct smux_config *config, size_t user_size,
-                           const struct smux_conn_events *events, void *user,
-                           smux_conn **out_conn);
+                           const struct smux_conn_events *events, void *user, smux_conn **out_conn);
 
 /** Joins the connection to a loop; hooks are copied. Call it once, before everything else. */
 SMUX_API void smux_conn_attach(smux_conn *conn, const struct smux_loop_hooks *hooks,

@@ -129,8 +129,7 @@ SMUX_API int smux_stream_read(smux_stream *stream, void *buf, size_t len, size_t
  * @return SMUX_OK when all was accepted, SMUX_EDEADLINE, SMUX_EPIPE, SMUX_ENOMEM, or the error
  *         of the stream or session
  */
-SMUX_API int smux_stream_write(smux_stream *stream, const void *data, size_t len,
-                               size_t *out_len);
+SMUX_API int smux_stream_write(smux_stream *stream, const void *data, size_t len, size_t *out_len);
 
 /** Writes several pieces as smux_stream_write() does one. */
 SMUX_API int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov, int n,

@@ -1,0 +1,75 @@
+/*
+ * chunk.h - the memory that payload lives in.
+ *
+ * A chunk is one allocation: this header and `cap` bytes behind it, of which [begin, end) are in
+ * use. It is reference counted, because bytes of a send queue are handed to the transport while
+ * the queue goes on. A loan is a chunk whose bytes belong to the caller of lend(); it has cap 0.
+ *
+ *      base      begin          end            cap
+ *        |  done   |  in use     |  free room   |
+ *
+ * The pool of an engine keeps freed chunks for the next one that asks for the same size, so that
+ * steady traffic allocates nothing. Capacities are 64 * 2^k and 96 * 2^k up to 64 KiB.
+ *
+ * Chunks that hold received data are charged to the session's budget with all the memory they
+ * occupy, from allocation to release [BKT-2, BKT-3, BKT-5]. That is stricter than charging what
+ * is in them, and makes the budget a bound on memory by construction.
+ */
+#ifndef SMUX__CHUNK_H
+#define SMUX__CHUNK_H
+
+#include <smux/base.h>
+
+#define SMUX__CHUNK_CLASSES 21
+#define SMUX__CHUNK_MAX     65536u
+
+struct smux__chunk {
+    struct smux__chunk *next; /* in a queue (circular) or in the pool */
+    uint8_t *base;            /* first byte: behind this header, or lent memory */
+    uint32_t cap;             /* bytes of room behind this header; 0 for a loan */
+    uint32_t begin;           /* first byte in use */
+    uint32_t end;             /* first free byte */
+    uint16_t refs;            /* owners */
+    uint8_t size_class;       /* index of cap, or of the record behind a loan */
+    bool charged;             /* counts against the budget */
+};
+
+struct smux__pool {
+    struct smux_allocator alloc;
+    struct smux__chunk *free_list[SMUX__CHUNK_CLASSES];
+    size_t cached;     /* bytes in the free lists */
+    size_t max_cached; /* beyond this, freed chunks go back to the allocator */
+    size_t charged;    /* bytes of charged chunks [BKT-5] */
+};
+
+void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc,
+                     size_t max_cached);
+
+/* Gives free chunks back to the allocator until at most `keep` bytes are cached. */
+void smux__pool_trim(struct smux__pool *pool, size_t keep);
+
+/* Makes an empty chunk with room for at least `want` bytes (at most SMUX__CHUNK_MAX), or NULL. */
+struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_t want, bool charged);
+
+/* Makes a chunk that refers to lent memory; smux__loan_owner() is kept with it. */
+struct smux__chunk *smux__loan_new(struct smux__pool *pool, const void *data, uint32_t len,
+                                   void *owner);
+
+/* The owner of a loan, NULL for a chunk of our own. */
+void *smux__loan_owner(const struct smux__chunk *chunk);
+
+/* Drops a reference; the last one frees the chunk and returns its charge. */
+void smux__chunk_unref(struct smux__pool *pool, struct smux__chunk *chunk);
+
+static inline struct smux__chunk *smux__chunk_ref(struct smux__chunk *chunk)
+{
+    chunk->refs++;
+    return chunk;
+}
+
+static inline uint32_t smux__chunk_room(const struct smux__chunk *chunk)
+{
+    return chunk->cap > chunk->end ? chunk->cap - chunk->end : 0;
+}
+
+#endif

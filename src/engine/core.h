@@ -1,0 +1,256 @@
+/*
+ * core.h - the state of an engine, and what its parts offer each other.
+ *
+ *   engine.c    life, errors, time, events, statistics
+ *   decoder.c   bytes in -> frames
+ *   receive.c   what each received frame does
+ *   stream.c    birth, end and timers of streams
+ *   read.c      the application reads; credit for the peer
+ *   write.c     the application writes
+ *   send.c      frames -> bytes out; who sends next
+ */
+#ifndef SMUX__CORE_H
+#define SMUX__CORE_H
+
+#include "chunk.h"
+#include "config.h"
+#include "outbox.h"
+#include "stream.h"
+#include "table.h"
+#include "wire.h"
+
+#include <smux/engine.h>
+
+#include <assert.h>
+
+/* The frame that is being received. */
+struct smux__decoder {
+    uint8_t head[SMUX__HEADER_LEN + SMUX__UPD_LEN]; /* header, and the payload of an update */
+    uint32_t head_len;
+    uint32_t body_left;          /* bytes of a PSH that are still to come */
+    uint32_t last_body;          /* length of the last PSH: guess for the next one */
+    struct smux_estream *target; /* whose they are; NULL to drop them */
+    uint64_t frame_since_us;     /* when an unfinished frame began, SMUX_NEVER if there is none */
+    bool begun;                  /* a first valid header arrived */
+    bool busy;                   /* decoding right now: no second entry */
+};
+
+/* Memory handed out by smux_engine_recv_iov(). */
+struct smux__intake {
+    struct smux__chunk *buffer; /* bytes read and not yet decoded */
+    uint32_t buffer_size;       /* size for the next buffer; adapts to the traffic */
+    struct smux__chunk *direct; /* chunk of decoder.target that payload is read into */
+    size_t direct_len;          /* room handed out of it, or of the posted memory */
+    size_t buffer_len;          /* room handed out of buffer */
+    bool under_way;             /* between recv_iov and recv_commit */
+};
+
+/* Memory of a waiting reader [smux_estream_post]. */
+struct smux__post {
+    struct smux_estream *stream;
+    uint8_t *buf;
+    size_t size;
+    size_t len; /* bytes that arrived */
+};
+
+/* Streams of the peer that were refused and whose FIN is due [OPN-4]: a ring. */
+struct smux__refusal {
+    uint32_t id;
+    uint32_t due_ms; /* relative to the birth of the engine */
+};
+
+struct smux__refusals {
+    struct smux__refusal *ring; /* max_refusals entries; NULL until needed */
+    uint32_t head, count;
+};
+
+/* A limit on useless frames: a bucket that leaks glitch_rate a second. */
+struct smux__glitches {
+    uint32_t level;
+    uint64_t leaked_at_us;
+    uint32_t nops; /* NOPs in the current second */
+    uint64_t nop_second;
+};
+
+struct smux_engine {
+    struct smux_config config;
+    enum smux_role role;
+    size_t user_size;
+    uint32_t version; /* 0 while unknown */
+    int error;        /* sticky */
+    bool draining;
+    bool input_ended; /* the transport ended in order */
+    bool truncated;   /* and cut a stream */
+
+    uint64_t born_us;
+    uint64_t now_us;
+    uint64_t last_in_us;      /* last byte received, or end of a pause */
+    uint64_t last_out_us;     /* last frame formed */
+    uint64_t out_since_us;    /* output pending and nothing taken since; SMUX_NEVER if none */
+    uint64_t idle_since_us;   /* no stream since */
+    uint64_t paused_since_us; /* budget exhausted since; SMUX_NEVER if not */
+    uint64_t last_read_us;    /* last time a paused session was read from */
+    uint64_t trim_at_us;      /* when unused memory is given back */
+    bool peer_sent_nop;
+    bool nop_due;
+
+    struct smux__pool pool;
+    struct smux__table table;
+    struct smux__decoder decoder;
+    struct smux__intake intake;
+    struct smux__post post;
+    struct smux__outbox outbox;
+    size_t offered;     /* bytes shown by the last send_iov */
+    size_t batch_limit; /* bytes formed ahead of the transport; adapts to what it takes */
+
+    struct smux_estream *last_found; /* answer of the last look-up */
+    uint64_t next_id;                /* the next id we open */
+    uint32_t n_streams;              /* in the table, discard records excluded */
+    uint32_t n_remote;               /* counted against max_remote_streams */
+    uint32_t n_backlog;
+    uint32_t n_discards;
+    uint32_t n_unanswered; /* our SYNs that nothing came back for */
+    uint32_t n_unfinished; /* in the table, our FIN not formed */
+    uint64_t send_queued;  /* bytes in all send queues, loans excluded */
+    int64_t credit;        /* sum of stream_credit() [BKT-7] */
+
+    struct smux__stream_list backlog;                 /* by `ready` */
+    struct smux__stream_list ready;                   /* by `ready` */
+    struct smux__stream_list data;                    /* by `sched`: deficit round robin */
+    struct smux__stream_list detached;                /* by `sched` */
+    struct smux_estream *control_head, *control_tail; /* by `control_next` */
+    struct smux_estream *held_head, *held_tail;       /* by `control_next` [OPN-8] */
+    struct smux__timer_list timers[TIMER_KINDS];
+    struct smux__refusals refusals;
+    struct smux__glitches glitches;
+
+    struct smux_session_stats stats;
+    char error_text[160];
+};
+
+/* --- engine.c --- */
+
+/* Kills the session with a sentence of its own; only the first call has an effect [END-1]. */
+void smux__engine_fail(smux_engine *e, int status, const char *why);
+
+/* Ends the session when the transport has ended and nothing is left to do [END-3]. */
+void smux__engine_check_ended(smux_engine *e);
+
+/* Charges useless frames to the peer; too many are fatal (L6). */
+void smux__engine_glitch(smux_engine *e, uint32_t price);
+
+/* Notes the time; it never goes back. */
+void smux__engine_set_now(smux_engine *e, uint64_t now_us);
+
+/* Milliseconds since birth, modulo 2^32. */
+uint32_t smux__engine_now_ms(const smux_engine *e);
+
+/* --- decoder.c --- */
+
+/* Tells whether the budget lets the next frame in [BKT-4]. */
+static inline bool smux__engine_has_budget(const smux_engine *e)
+{
+    return e->pool.charged < e->config.max_receive_buffer;
+}
+
+/* Goes on decoding after memory was released. */
+void smux__decoder_resume(smux_engine *e);
+
+/* Forgets a stream that goes away or is not to get more. */
+void smux__decoder_forget(smux_engine *e, struct smux_estream *stream);
+
+/* --- receive.c: each takes a frame whose header was found valid --- */
+
+void smux__receive_syn(smux_engine *e, uint32_t id);
+void smux__receive_fin(smux_engine *e, uint32_t id);
+void smux__receive_nop(smux_engine *e);
+void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t window);
+
+/* Judges a PSH by its header. Returns who gets the payload, or NULL to drop it. */
+struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len);
+
+/* Takes a piece of the payload of a PSH; `left` is what the frame still has, this included. */
+void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
+                           uint32_t len, uint32_t left);
+
+/* Books payload that is already in its place. */
+void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len);
+
+/* --- stream.c --- */
+
+struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id);
+
+/* Makes a stream and puts it into the table; NULL without memory. */
+struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flags);
+
+/* Lets go of a stream as far as its state allows; it may be freed. */
+void smux__stream_settle(smux_engine *e, struct smux_estream *stream);
+
+/* Notes that nothing more will be sent for a stream. */
+void smux__stream_sent_fin(smux_engine *e, struct smux_estream *stream);
+
+/* A stream whose SYN has not left is over without a trace on the wire. */
+void smux__stream_cancel_syn(smux_engine *e, struct smux_estream *stream);
+
+/* Frees a stream, wherever it is but in a list of control frames. */
+void smux__stream_free(smux_engine *e, struct smux_estream *stream);
+
+/* Ends a stream with an error [FIN-12]; it may be freed unless the application holds it. */
+void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status);
+
+/* Forgets a discard record before its time. */
+void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream);
+
+/* Puts a stream that the application holds into the list of those with news. */
+void smux__stream_notify(smux_engine *e, struct smux_estream *stream);
+
+void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
+                              enum smux__timer_kind kind, uint64_t deadline_us);
+void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind);
+
+/* Serves all stream timers that are due. */
+void smux__stream_timers_run(smux_engine *e);
+
+/* The opener's table has the stream now: lets our frames go [OPN-5]. */
+void smux__stream_unguard(smux_engine *e, struct smux_estream *stream);
+
+/* Something arrived for the stream: ends the guard, counts as an answer. */
+void smux__stream_heard(smux_engine *e, struct smux_estream *stream);
+
+/* --- read.c --- */
+
+/* Credit that the peer was granted and has not used [BKT-7]. */
+int64_t smux__stream_credit(const struct smux_estream *stream);
+
+/* Counts consumption and decides whether an update is due [UPD-2]. */
+void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len);
+
+/* Chooses the window to advertise, and notes that it was [UPD-1, BKT-7]. */
+uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream);
+
+/* --- write.c --- */
+
+/* Drops what was written and not yet formed into frames. */
+void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream);
+
+/* --- send.c --- */
+
+/* Puts a stream into the lists in which its state wants it to be. */
+void smux__send_schedule(smux_engine *e, struct smux_estream *stream);
+
+/* Takes a stream out of the list of those that may send payload. */
+void smux__send_unschedule(smux_engine *e, struct smux_estream *stream);
+
+/* Empties all lists of the scheduler, when nothing will be sent any more. */
+void smux__send_stop(smux_engine *e);
+
+/* Bytes of payload that version and window let a stream send now. */
+uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream);
+
+/* Queues the refusal of a stream [OPN-4]. */
+void smux__send_refusal(smux_engine *e, uint32_t id);
+
+/* Lets held SYNs go when answers have come [OPN-8]. */
+void smux__send_release_held(smux_engine *e);
+
+#endif

@@ -1,0 +1,432 @@
+/*
+ * decoder.c - bytes in, frames out.
+ *
+ * The result does not depend on how the bytes were split [FRM-9]: a header is judged when its
+ * eight bytes are there, payload is passed on as it comes. The rest of a large payload is read
+ * straight into the memory it will be read from by the application, so that the engine does not
+ * copy it; everything else goes through a buffer that exists only while something is in it.
+ */
+#include "core.h"
+#include "text.h"
+
+#include <string.h>
+
+/* Payload from here on is worth a place of its own in the scatter read. */
+#define DIRECT_MIN 4096u
+/* Room behind such a payload: the next header, and a small frame or two. */
+#define BEHIND_DIRECT 2048u
+#define MIN_BUFFER    4096u
+#define MAX_BUFFER    65536u
+
+static void fail_frame(smux_engine *e, const char *what, uint32_t number)
+{
+    char why[96];
+    struct smux__text text;
+
+    smux__text_init(&text, why, sizeof(why));
+    smux__text_add(&text, what);
+    smux__text_add_number(&text, number);
+    smux__engine_fail(e, SMUX_EPROTO, why);
+}
+
+/* [FRM-5, VER-2, VER-4] */
+static bool judge_version(smux_engine *e, const struct smux__header *h)
+{
+    struct smux__decoder *d = &e->decoder;
+    bool known = h->version == 1 || h->version == 2;
+
+    if (e->version == 0 && known && h->cmd <= SMUX__CMD_UPD) {
+        e->version = h->version;
+    }
+    if (h->version == e->version) {
+        d->begun = true;
+        return true;
+    }
+    if (d->begun) {
+        fail_frame(e, "frame of another protocol version: ", h->version);
+        return false;
+    }
+    char why[120];
+    struct smux__text text;
+    smux__text_init(&text, why, sizeof(why));
+    smux__text_guess_peer(&text, d->head, SMUX__HEADER_LEN, e->version);
+    smux__engine_fail(e, SMUX_EPROTO, why);
+    return false;
+}
+
+/* [FRM-5..8] */
+static bool judge_header(smux_engine *e, const struct smux__header *h)
+{
+    if (!judge_version(e, h)) {
+        return false;
+    }
+    switch (h->cmd) {
+    case SMUX__CMD_PSH:
+        return true;
+    case SMUX__CMD_SYN:
+    case SMUX__CMD_FIN:
+    case SMUX__CMD_NOP:
+        if (h->len != 0) {
+            fail_frame(e, "SYN, FIN or NOP with a length: ", h->len);
+            return false;
+        }
+        return true;
+    case SMUX__CMD_UPD:
+        if (e->version == 1) {
+            smux__engine_fail(e, SMUX_EPROTO, "window update in a version 1 session");
+            return false;
+        }
+        if (h->len != SMUX__UPD_LEN) {
+            fail_frame(e, "window update of wrong length: ", h->len);
+            return false;
+        }
+        return true;
+    default:
+        fail_frame(e, "unknown command: ", h->cmd);
+        return false;
+    }
+}
+
+static void frame_done(struct smux__decoder *d)
+{
+    d->head_len = 0;
+    d->frame_since_us = SMUX_NEVER;
+}
+
+static void begin_body(smux_engine *e, const struct smux__header *h)
+{
+    struct smux__decoder *d = &e->decoder;
+
+    e->stats.frames_in.psh++;
+    frame_done(d);
+    if (h->len == 0) { /* [RCV-7] */
+        smux__engine_glitch(e, 1);
+        return;
+    }
+    d->body_left = h->len;
+    d->last_body = h->len;
+    d->target = smux__receive_psh(e, h->id, h->len);
+    if (d->target == NULL) {
+        e->stats.payload_discarded += h->len;
+    }
+}
+
+static void dispatch(smux_engine *e, const struct smux__header *h)
+{
+    struct smux__decoder *d = &e->decoder;
+
+    switch (h->cmd) {
+    case SMUX__CMD_SYN:
+        e->stats.frames_in.syn++;
+        frame_done(d);
+        smux__receive_syn(e, h->id);
+        break;
+    case SMUX__CMD_FIN:
+        e->stats.frames_in.fin++;
+        frame_done(d);
+        smux__receive_fin(e, h->id);
+        break;
+    case SMUX__CMD_PSH:
+        begin_body(e, h);
+        break;
+    case SMUX__CMD_NOP:
+        e->stats.frames_in.nop++;
+        frame_done(d);
+        smux__receive_nop(e);
+        break;
+    default: /* SMUX__CMD_UPD: its payload is still to come */
+        break;
+    }
+}
+
+static void dispatch_update(smux_engine *e)
+{
+    struct smux__decoder *d = &e->decoder;
+    struct smux__header h = smux__header_load(d->head);
+
+    e->stats.frames_in.upd++;
+    frame_done(d);
+    smux__receive_upd(e, h.id, smux__load32(d->head + 8), smux__load32(d->head + 12));
+}
+
+static size_t decode_head(smux_engine *e, const uint8_t *data, size_t len)
+{
+    struct smux__decoder *d = &e->decoder;
+    uint32_t want =
+        d->head_len < SMUX__HEADER_LEN ? SMUX__HEADER_LEN : SMUX__HEADER_LEN + SMUX__UPD_LEN;
+    size_t n = want - d->head_len;
+
+    if (n > len) {
+        n = len;
+    }
+    memcpy(d->head + d->head_len, data, n);
+    d->head_len += (uint32_t)n;
+    if (d->head_len < want) {
+        return n;
+    }
+    if (want > SMUX__HEADER_LEN) {
+        dispatch_update(e);
+        return n;
+    }
+    struct smux__header h = smux__header_load(d->head);
+    if (judge_header(e, &h)) {
+        dispatch(e, &h);
+    }
+    return n;
+}
+
+static void body_came(struct smux__decoder *d, uint32_t len)
+{
+    d->body_left -= len;
+    if (d->body_left == 0) {
+        d->target = NULL;
+        d->frame_since_us = SMUX_NEVER;
+    }
+}
+
+static size_t decode_body(smux_engine *e, const uint8_t *data, size_t len)
+{
+    struct smux__decoder *d = &e->decoder;
+    uint32_t left = d->body_left;
+    uint32_t n = left < len ? left : (uint32_t)len;
+
+    if (d->target != NULL) {
+        smux__receive_payload(e, d->target, data, n, left);
+    }
+    body_came(d, n);
+    return n;
+}
+
+/* Decodes as far as the bytes, the budget and the peer's obedience go. */
+static size_t decode(smux_engine *e, const uint8_t *data, size_t len)
+{
+    struct smux__decoder *d = &e->decoder;
+    size_t done = 0;
+
+    d->busy = true;
+    while (done < len && e->error == SMUX_OK) {
+        if (d->body_left > 0) {
+            done += decode_body(e, data + done, len - done);
+        } else if (d->head_len > 0 || smux__engine_has_budget(e)) {
+            done += decode_head(e, data + done, len - done);
+        } else {
+            break;
+        }
+    }
+    d->busy = false;
+    if (d->frame_since_us == SMUX_NEVER && (d->head_len > 0 || d->body_left > 0)) {
+        d->frame_since_us = e->now_us;
+    }
+    return done;
+}
+
+/* Notes the beginning or the end of a pause [BKT-4]. */
+static void note_pause(smux_engine *e)
+{
+    bool paused = !smux__engine_has_budget(e);
+
+    if (paused == (e->paused_since_us != SMUX_NEVER)) {
+        return;
+    }
+    if (paused) {
+        e->paused_since_us = e->now_us;
+        e->last_read_us = e->now_us;
+        e->stats.receive_pauses++;
+        return;
+    }
+    uint64_t pause_us = e->now_us - e->paused_since_us;
+    e->stats.receive_paused_us += pause_us;
+    e->paused_since_us = SMUX_NEVER;
+    e->last_in_us = e->now_us; /* silence counts only while we listen [KA-4] */
+    if (e->decoder.frame_since_us != SMUX_NEVER) {
+        e->decoder.frame_since_us += pause_us; /* [FRM-11] */
+    }
+}
+
+static uint32_t buffered(const smux_engine *e)
+{
+    const struct smux__chunk *buffer = e->intake.buffer;
+
+    return buffer != NULL ? buffer->end - buffer->begin : 0;
+}
+
+static void decode_buffer(smux_engine *e)
+{
+    struct smux__chunk *buffer = e->intake.buffer;
+
+    if (buffer != NULL) {
+        buffer->begin += (uint32_t)decode(e, buffer->base + buffer->begin, buffered(e));
+        if (buffer->begin == buffer->end || e->error != SMUX_OK) {
+            smux__chunk_unref(&e->pool, buffer);
+            e->intake.buffer = NULL;
+        }
+    }
+    note_pause(e);
+}
+
+void smux__decoder_resume(smux_engine *e)
+{
+    if (e->decoder.busy || e->intake.under_way) {
+        return;
+    }
+    if (buffered(e) > 0 && e->error == SMUX_OK) {
+        decode_buffer(e);
+    } else {
+        note_pause(e);
+    }
+}
+
+void smux__decoder_forget(smux_engine *e, struct smux_estream *stream)
+{
+    if (e->decoder.target == stream) {
+        e->decoder.target = NULL;
+    }
+}
+
+bool smux_engine_wants_read(const smux_engine *e)
+{
+    const struct smux__decoder *d = &e->decoder;
+
+    return e->error == SMUX_OK && !e->input_ended && !e->intake.under_way && buffered(e) == 0 &&
+           (smux__engine_has_budget(e) || d->body_left > 0 || d->head_len > 0);
+}
+
+/* The place for the rest of a large payload: posted memory, or a chunk of the stream. */
+static bool direct_iov(smux_engine *e, struct smux_iov *out_iov)
+{
+    struct smux__decoder *d = &e->decoder;
+    struct smux__intake *in = &e->intake;
+    struct smux_estream *target = d->target;
+
+    if (target == NULL || d->body_left < DIRECT_MIN) {
+        return false;
+    }
+    if (e->post.stream == target && target->in.len == 0 && e->post.len < e->post.size) {
+        out_iov->base = e->post.buf + e->post.len;
+        in->direct_len = e->post.size - e->post.len;
+    } else {
+        struct smux__chunk *tail = target->in.tail;
+        if (tail == NULL || smux__chunk_room(tail) < DIRECT_MIN) {
+            tail = smux__chunk_new(&e->pool, d->body_left, true);
+            if (tail == NULL) {
+                return false;
+            }
+            smux__queue_push(&target->in, tail);
+        }
+        in->direct = smux__chunk_ref(tail);
+        in->direct_len = smux__chunk_room(tail);
+        out_iov->base = tail->base + tail->end;
+    }
+    if (in->direct_len > d->body_left) {
+        in->direct_len = d->body_left;
+    }
+    out_iov->len = in->direct_len;
+    return true;
+}
+
+static bool buffer_iov(smux_engine *e, struct smux_iov *out_iov)
+{
+    struct smux__decoder *d = &e->decoder;
+    struct smux__intake *in = &e->intake;
+    uint32_t len = in->buffer_size;
+
+    /* While large frames come, read little more than the next header, so that the next payload
+     * can be read into its own place. */
+    if (d->last_body >= DIRECT_MIN && (d->target != NULL || d->body_left == 0)) {
+        len = BEHIND_DIRECT + (in->direct_len > 0 ? 0 : d->body_left);
+    }
+    in->buffer = smux__chunk_new(&e->pool, len, false);
+    if (in->buffer == NULL) {
+        return false;
+    }
+    in->buffer_len = len < in->buffer->cap ? len : in->buffer->cap;
+    out_iov->base = in->buffer->base;
+    out_iov->len = in->buffer_len;
+    return true;
+}
+
+int smux_engine_recv_iov(smux_engine *e, struct smux_iov out_iov[2])
+{
+    struct smux__intake *in = &e->intake;
+    int n = 0;
+
+    if (!smux_engine_wants_read(e)) {
+        return 0;
+    }
+    in->direct_len = 0;
+    in->buffer_len = 0;
+    if (direct_iov(e, &out_iov[n])) {
+        n++;
+    }
+    if (buffer_iov(e, &out_iov[n])) {
+        n++;
+    }
+    in->under_way = n > 0;
+    return n;
+}
+
+/* Books what was read past the buffer. The stream may have gone away meanwhile. */
+static void commit_direct(smux_engine *e, uint32_t len)
+{
+    struct smux__decoder *d = &e->decoder;
+    struct smux__intake *in = &e->intake;
+    struct smux_estream *target = d->target;
+
+    if (target != NULL && in->direct != NULL) {
+        in->direct->end += len;
+        target->in.len += len;
+        smux__queue_drop_empty_tail(&target->in, &e->pool);
+    }
+    if (in->direct != NULL) {
+        smux__chunk_unref(&e->pool, in->direct);
+    }
+    if (target != NULL && len > 0) {
+        smux__receive_book(e, target, len);
+        if (in->direct == NULL) {
+            e->post.len += len;
+            smux__stream_consumed(e, target, len);
+        }
+    } else {
+        e->stats.payload_discarded += len;
+    }
+    in->direct = NULL;
+    body_came(d, len);
+}
+
+int smux_engine_recv_commit(smux_engine *e, size_t len, uint64_t now_us)
+{
+    struct smux__intake *in = &e->intake;
+    size_t direct = len < in->direct_len ? len : in->direct_len;
+
+    smux__engine_set_now(e, now_us);
+    in->under_way = false;
+    if (len > 0) {
+        e->last_in_us = e->now_us;
+        e->stats.wire_in += len;
+    }
+    if (in->direct_len > 0) {
+        commit_direct(e, (uint32_t)direct);
+    }
+    if (in->buffer != NULL) {
+        in->buffer->end = (uint32_t)(len - direct);
+        if (len - direct == in->buffer_size && in->buffer_size < MAX_BUFFER) {
+            in->buffer_size *= 4;
+        }
+    }
+    decode_buffer(e);
+    return e->error;
+}
+
+int smux_engine_recv(smux_engine *e, const void *data, size_t len, uint64_t now_us,
+                     size_t *out_taken)
+{
+    *out_taken = 0;
+    smux__engine_set_now(e, now_us);
+    if (smux_engine_wants_read(e) && len > 0) {
+        *out_taken = decode(e, data, len);
+        e->last_in_us = e->now_us;
+        e->stats.wire_in += *out_taken;
+        note_pause(e);
+    }
+    return e->error;
+}

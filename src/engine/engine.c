@@ -1,0 +1,490 @@
+/*
+ * engine.c - the session as a whole: life, errors, time, statistics.
+ */
+#include "core.h"
+#include "text.h"
+
+#include <string.h>
+
+/* Freed memory is kept for reuse up to this, and given back when unused for so long. */
+#define MAX_CACHED   (256u << 10)
+#define TRIM_US      1000000u
+#define FIRST_BUFFER 4096u
+#define FIRST_BATCH  262144u
+
+/* --- life -------------------------------------------------------------------------------- */
+
+/* What is cached must not count: it stays below an eighth of the budget. */
+static size_t cache_limit(const struct smux_config *config)
+{
+    size_t eighth = config->max_receive_buffer / 8;
+
+    return eighth < MAX_CACHED ? eighth : MAX_CACHED;
+}
+
+static void engine_init_times(smux_engine *e, uint64_t now_us)
+{
+    e->born_us = now_us;
+    e->now_us = now_us;
+    e->last_in_us = now_us;
+    e->last_out_us = now_us;
+    e->last_read_us = now_us;
+    e->idle_since_us = now_us;
+    e->out_since_us = SMUX_NEVER;
+    e->paused_since_us = SMUX_NEVER;
+    e->trim_at_us = SMUX_NEVER;
+    e->decoder.frame_since_us = SMUX_NEVER;
+    e->glitches.leaked_at_us = now_us;
+}
+
+static void engine_init(smux_engine *e, enum smux_role role, const struct smux_config *config,
+                        size_t user_size, uint64_t now_us)
+{
+    memset(e, 0, sizeof(*e));
+    e->config = *config;
+    e->role = role;
+    e->user_size = user_size;
+    e->version = config->version == SMUX_VERSION_AUTO ? 0 : config->version;
+    e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
+    e->batch_limit = FIRST_BATCH;
+    e->intake.buffer_size = FIRST_BUFFER;
+    engine_init_times(e, now_us);
+    smux__pool_init(&e->pool, config->allocator, cache_limit(config));
+    smux__table_init(&e->table, config->hash_seed);
+    for (unsigned i = 0; i < TIMER_KINDS; i++) {
+        smux__timer_list_init(&e->timers[i]);
+    }
+    /* A client's first frame tells the server the version [VER-3]. */
+    e->nop_due = role == SMUX_CLIENT && config->keepalive_interval_ms != SMUX_OFF;
+}
+
+int smux_engine_new(enum smux_role role, const struct smux_config *config, size_t user_size,
+                    uint64_t now_us, smux_engine **out_engine)
+{
+    struct smux_config resolved;
+    int status = smux__config_resolve(&resolved, config, role, NULL);
+
+    *out_engine = NULL;
+    if (status != SMUX_OK) {
+        return status;
+    }
+    if (user_size > 4096 || (role != SMUX_CLIENT && role != SMUX_SERVER)) {
+        return SMUX_EINVAL;
+    }
+    smux_engine *e = resolved.allocator->alloc(sizeof(smux_engine), resolved.allocator->ctx);
+    if (e == NULL) {
+        return SMUX_ENOMEM;
+    }
+    engine_init(e, role, &resolved, user_size, now_us);
+    *out_engine = e;
+    return SMUX_OK;
+}
+
+void smux_engine_free(smux_engine *e)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    if (e == NULL) {
+        return;
+    }
+    e->error = e->error != SMUX_OK ? e->error : SMUX_ECLOSED;
+    e->decoder.busy = true; /* nothing is decoded any more */
+    smux__send_stop(e);
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        stream->flags &= ~(uint32_t)STREAM_IN_TABLE; /* the table goes as a whole */
+        smux__stream_free(e, stream);
+    }
+    while (e->detached.head != NULL) {
+        smux__stream_free(e, e->detached.head);
+    }
+    smux__table_deinit(&e->table, &e->pool.alloc);
+    smux__outbox_clear(&e->outbox, &e->pool);
+    if (e->intake.buffer != NULL) {
+        smux__chunk_unref(&e->pool, e->intake.buffer);
+    }
+    if (e->intake.direct != NULL) {
+        smux__chunk_unref(&e->pool, e->intake.direct);
+    }
+    struct smux_allocator alloc = e->pool.alloc;
+    if (e->refusals.ring != NULL) {
+        alloc.free(e->refusals.ring, alloc.ctx);
+    }
+    smux__pool_trim(&e->pool, 0);
+    alloc.free(e, alloc.ctx);
+}
+
+/* --- errors ------------------------------------------------------------------------------ */
+
+static void notify_all(smux_engine *e)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        smux__stream_notify(e, stream);
+    }
+}
+
+/* After an orderly end of the input, a transport that takes no more bytes is no news, unless
+ * there was data for it [END-3]. */
+static int judge_failure(smux_engine *e, int status)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    if (!e->input_ended || status != SMUX_EIO) {
+        return status;
+    }
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        if (stream->out.len > 0) {
+            return status;
+        }
+    }
+    return e->truncated ? SMUX_ETRUNCATED : SMUX_EOF;
+}
+
+void smux__engine_fail(smux_engine *e, int status, const char *why)
+{
+    struct smux__text text;
+
+    if (e->error != SMUX_OK) {
+        return;
+    }
+    e->error = judge_failure(e, status);
+    smux__text_init(&text, e->error_text, sizeof(e->error_text));
+    smux__text_add(&text, why != NULL ? why : smux_strerror(e->error));
+    smux__send_stop(e);
+    notify_all(e);
+}
+
+void smux_engine_fail(smux_engine *e, int status, const char *why)
+{
+    smux__engine_fail(e, status, why);
+}
+
+int smux_engine_error(const smux_engine *e)
+{
+    return e->error;
+}
+
+const char *smux_engine_error_text(const smux_engine *e)
+{
+    return e->error == SMUX_OK ? smux_strerror(SMUX_OK) : e->error_text;
+}
+
+void smux__engine_glitch(smux_engine *e, uint32_t price)
+{
+    struct smux__glitches *g = &e->glitches;
+    uint64_t leaked = (e->now_us - g->leaked_at_us) * e->config.glitch_rate / 1000000;
+
+    e->stats.glitches += price;
+    if (e->config.glitch_burst == SMUX_OFF) {
+        return;
+    }
+    if (leaked > 0) {
+        g->level = leaked < g->level ? g->level - (uint32_t)leaked : 0;
+        g->leaked_at_us = e->now_us;
+    }
+    g->level += price;
+    if (g->level > e->config.glitch_burst) {
+        smux__engine_fail(e, SMUX_EFLOOD, NULL);
+    }
+}
+
+/* --- the orderly end --------------------------------------------------------------------- */
+
+/* Cuts a stream that the end of the transport left incomplete; what arrived stays readable. */
+static void truncate_stream(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_DISCARD) || stream->error != SMUX_OK) {
+        return;
+    }
+    e->truncated = e->truncated || !smux__stream_is(stream, STREAM_CLOSED);
+    e->credit -= smux__stream_credit(stream);
+    stream->error = SMUX_ETRUNCATED;
+    smux__decoder_forget(e, stream);
+    smux__stream_drop_output(e, stream);
+    smux__send_unschedule(e, stream);
+    stream->flags |= STREAM_FIN_WANTED;
+    stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
+    smux__stream_cancel_syn(e, stream);
+    smux__stream_sent_fin(e, stream);
+    smux__stream_notify(e, stream);
+}
+
+void smux__engine_check_ended(smux_engine *e)
+{
+    if (e->input_ended && e->n_unfinished == 0 && e->outbox.len == 0) {
+        smux__engine_fail(e, e->truncated ? SMUX_ETRUNCATED : SMUX_EOF,
+                          e->truncated ? "the peer closed the connection while streams were open"
+                                       : "the peer closed the connection");
+    }
+}
+
+void smux_engine_recv_eof(smux_engine *e, uint64_t now_us)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    smux__engine_set_now(e, now_us);
+    if (e->error != SMUX_OK || e->input_ended) {
+        return;
+    }
+    e->input_ended = true;
+    e->truncated = e->decoder.head_len > 0 || e->decoder.body_left > 0;
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        truncate_stream(e, stream);
+    }
+    smux__engine_check_ended(e);
+}
+
+void smux_engine_drain(smux_engine *e)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    if (e->draining) {
+        return;
+    }
+    e->draining = true;
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        stream->flags |= STREAM_FIN_WANTED;
+        smux__send_schedule(e, stream);
+        smux__stream_notify(e, stream);
+    }
+}
+
+bool smux_engine_drained(const smux_engine *e)
+{
+    return e->error != SMUX_OK || (e->n_unfinished == 0 && e->outbox.len == 0 &&
+                                   e->control_head == NULL && e->refusals.count == 0);
+}
+
+/* --- time -------------------------------------------------------------------------------- */
+
+void smux__engine_set_now(smux_engine *e, uint64_t now_us)
+{
+    if (now_us > e->now_us) {
+        e->now_us = now_us;
+    }
+    if (e->n_streams > 0) {
+        e->idle_since_us = e->now_us;
+    }
+    if (e->trim_at_us == SMUX_NEVER && e->pool.cached > 0) {
+        e->trim_at_us = e->now_us + TRIM_US;
+    }
+}
+
+uint32_t smux__engine_now_ms(const smux_engine *e)
+{
+    return (uint32_t)((e->now_us - e->born_us) / 1000);
+}
+
+static bool keepalive_armed(const smux_engine *e)
+{
+    return e->config.keepalive_mode == SMUX_KEEPALIVE_ALWAYS ||
+           (e->config.keepalive_mode == SMUX_KEEPALIVE_AUTO && e->peer_sent_nop);
+}
+
+static bool is_paused(const smux_engine *e)
+{
+    return e->paused_since_us != SMUX_NEVER;
+}
+
+static uint64_t nop_at(const smux_engine *e)
+{
+    if (e->version == 0 || e->nop_due) {
+        return SMUX_NEVER;
+    }
+    return smux__after(e->last_out_us, smux__duration_us(e->config.keepalive_interval_ms));
+}
+
+/* [KA-4]; not while we do not listen [KA-5]. */
+static uint64_t silence_at(const smux_engine *e)
+{
+    if (!keepalive_armed(e) || is_paused(e) || e->input_ended) {
+        return SMUX_NEVER;
+    }
+    return smux__after(e->last_in_us, smux__duration_us(e->config.keepalive_timeout_ms));
+}
+
+static uint64_t frame_at(const smux_engine *e)
+{
+    if (e->decoder.frame_since_us == SMUX_NEVER || is_paused(e)) {
+        return SMUX_NEVER;
+    }
+    return smux__after(e->decoder.frame_since_us, smux__duration_us(e->config.frame_timeout_ms));
+}
+
+static uint64_t send_stall_at(const smux_engine *e)
+{
+    if (e->out_since_us == SMUX_NEVER) {
+        return SMUX_NEVER;
+    }
+    return smux__after(e->out_since_us, smux__duration_us(e->config.send_stall_timeout_ms));
+}
+
+static uint64_t stall_at(const smux_engine *e)
+{
+    if (!is_paused(e)) {
+        return SMUX_NEVER;
+    }
+    return smux__after(e->last_read_us, smux__duration_us(e->config.stall_timeout_ms));
+}
+
+static uint64_t idle_at(const smux_engine *e)
+{
+    if (e->n_streams > 0) {
+        return SMUX_NEVER;
+    }
+    return smux__after(e->idle_since_us, smux__duration_us(e->config.idle_timeout_ms));
+}
+
+static uint64_t refusal_at(const smux_engine *e)
+{
+    const struct smux__refusals *r = &e->refusals;
+
+    if (r->count == 0) {
+        return SMUX_NEVER;
+    }
+    /* One that is due waits for the transport, not for the clock. */
+    int32_t left_ms = (int32_t)(r->ring[r->head].due_ms - smux__engine_now_ms(e));
+    return left_ms > 0 ? e->now_us + (uint64_t)left_ms * 1000 : SMUX_NEVER;
+}
+
+uint64_t smux_engine_deadline(const smux_engine *e)
+{
+    uint64_t first = e->trim_at_us;
+    const uint64_t others[] = {nop_at(e),   silence_at(e), frame_at(e),  send_stall_at(e),
+                               stall_at(e), idle_at(e),    refusal_at(e)};
+
+    if (e->error != SMUX_OK) {
+        return SMUX_NEVER;
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        first = others[i] < first ? others[i] : first;
+    }
+    for (unsigned i = 0; i < TIMER_KINDS; i++) {
+        uint64_t deadline = smux__timer_list_deadline(&e->timers[i]);
+        first = deadline < first ? deadline : first;
+    }
+    return first;
+}
+
+/* [BKT-8]: whoever holds most of a budget that nobody reads from has to go. */
+static void abort_largest(smux_engine *e)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream, *largest = NULL;
+
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        if (largest == NULL || stream->in.len > largest->in.len) {
+            largest = stream;
+        }
+    }
+    e->last_read_us = e->now_us;
+    if (largest != NULL) {
+        smux__stream_abort(e, largest, SMUX_ESTALLED);
+    }
+}
+
+/* Half of what was not needed goes back each time, all of it soon. */
+static void trim(smux_engine *e)
+{
+    smux__pool_trim(&e->pool, e->pool.cached > SMUX__SCRATCH_LEN ? e->pool.cached / 2 : 0);
+    smux__table_shrink(&e->table, &e->pool.alloc);
+    if (e->intake.buffer == NULL) {
+        e->intake.buffer_size = FIRST_BUFFER;
+    }
+    if (e->refusals.ring != NULL && e->refusals.count == 0) {
+        e->pool.alloc.free(e->refusals.ring, e->pool.alloc.ctx);
+        e->refusals.ring = NULL;
+    }
+    e->trim_at_us = e->pool.cached > 0 ? e->now_us + TRIM_US : SMUX_NEVER;
+}
+
+int smux_engine_tick(smux_engine *e, uint64_t now_us)
+{
+    smux__engine_set_now(e, now_us);
+    if (e->error != SMUX_OK) {
+        return e->error;
+    }
+    smux__stream_timers_run(e);
+    if (e->now_us >= silence_at(e)) {
+        smux__engine_fail(e, SMUX_ETIMEDOUT, NULL);
+    } else if (e->now_us >= frame_at(e)) {
+        smux__engine_fail(e, SMUX_ETIMEDOUT, "a frame did not arrive completely in time");
+    } else if (e->now_us >= send_stall_at(e)) {
+        smux__engine_fail(e, SMUX_ETIMEDOUT, "the peer takes no data");
+    } else if (e->now_us >= idle_at(e)) {
+        smux__engine_fail(e, SMUX_ECLOSED, "no streams for longer than idle_timeout_ms");
+    }
+    if (e->now_us >= stall_at(e)) {
+        abort_largest(e);
+    }
+    if (e->now_us >= nop_at(e)) {
+        e->nop_due = e->error == SMUX_OK;
+    }
+    if (e->now_us >= e->trim_at_us) {
+        trim(e);
+    }
+    smux__engine_check_ended(e);
+    return e->error;
+}
+
+/* --- questions --------------------------------------------------------------------------- */
+
+uint32_t smux_engine_num_streams(const smux_engine *e)
+{
+    return e->n_streams;
+}
+
+uint32_t smux_engine_version(const smux_engine *e)
+{
+    return e->version;
+}
+
+void smux_engine_stats(const smux_engine *e, struct smux_session_stats *out_stats)
+{
+    *out_stats = e->stats;
+    out_stats->streams_now = e->n_streams;
+    out_stats->backlog_now = e->n_backlog;
+    out_stats->receive_buffer = (uint32_t)e->pool.charged;
+    out_stats->receive_budget = e->config.max_receive_buffer;
+    out_stats->credit_now = (uint32_t)(e->credit < UINT32_MAX ? e->credit : UINT32_MAX);
+    out_stats->send_buffer = (uint32_t)e->send_queued;
+    out_stats->version = e->version;
+}
+
+unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
+{
+    const uint32_t both = STREAM_FIN_SENT | STREAM_FIN_RCVD;
+    bool failed = e->error != SMUX_OK || stream->error != SMUX_OK;
+    unsigned events = 0;
+
+    if (stream->in.len > 0 || failed || smux__stream_is(stream, STREAM_FIN_RCVD)) {
+        events |= SMUX_EVENT_READABLE;
+    }
+    if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) ||
+        (!smux__stream_is(stream, STREAM_WANTS_SPACE) && stream->loan_len == 0)) {
+        events |= SMUX_EVENT_WRITABLE;
+    }
+    if ((stream->flags & both) == both) {
+        events |= SMUX_EVENT_FINISHED;
+    }
+    return events;
+}
+
+smux_estream *smux_engine_next_ready(smux_engine *e, unsigned *out_events)
+{
+    struct smux_estream *stream = e->ready.head;
+
+    *out_events = 0;
+    if (stream != NULL) {
+        smux__ready_remove(&e->ready, stream);
+        stream->flags &= ~(uint32_t)STREAM_IN_READY;
+        *out_events = smux_estream_events(e, stream);
+    }
+    return stream;
+}

@@ -1,0 +1,160 @@
+/*
+ * read.c - the application reads, and the peer gets credit for it [UPD-1..10, BKT-7].
+ */
+#include "core.h"
+
+#include <string.h>
+
+/* Under pressure of the budget no stream is offered less, so that it stays alive. */
+#define MIN_WINDOW  16384u
+#define TAIL_UPD_US 10000u
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- credit ------------------------------------------------------------------------------ */
+
+int64_t smux__stream_credit(const struct smux_estream *stream)
+{
+    const uint32_t counted = STREAM_IN_TABLE | STREAM_UPD_SENT;
+
+    if ((stream->flags & (counted | STREAM_FIN_RCVD)) != counted || stream->error != SMUX_OK) {
+        return 0;
+    }
+    int32_t left = (int32_t)(stream->updated_at + stream->advertised - (uint32_t)stream->received);
+    return left > 0 ? left : 0;
+}
+
+static bool update_is_due(const struct smux_estream *stream)
+{
+    uint32_t since = (uint32_t)stream->consumed - stream->updated_at;
+
+    return !smux__stream_is(stream, STREAM_UPD_SENT) ||
+           since >= smux__window_update_step(stream->advertised);
+}
+
+/* [UPD-10]: nobody writes here any more, but the peer may wait for all to be acknowledged. */
+static bool tail_is_due(smux_engine *e, struct smux_estream *stream)
+{
+    if (!smux__stream_is(stream, STREAM_FIN_SENT) || stream->in.len > 0 ||
+        smux__timer_running(&stream->timer)) {
+        return false;
+    }
+    smux__stream_timer_start(e, stream, TIMER_TAIL_UPD, e->now_us + TAIL_UPD_US);
+    return true;
+}
+
+void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    stream->consumed += len;
+    if (e->version != 2 || stream->error != SMUX_OK || smux__stream_is(stream, STREAM_FIN_RCVD)) {
+        return;
+    }
+    if (update_is_due(stream) || tail_is_due(e, stream)) {
+        stream->flags |= STREAM_UPD_DUE;
+        smux__send_schedule(e, stream);
+    }
+}
+
+/* Half of what the budget has left over: n busy streams settle at a fair (n + 1)th part each. */
+static uint32_t choose_window(smux_engine *e)
+{
+    uint32_t most = e->config.max_stream_buffer;
+    int64_t free_budget =
+        (int64_t)e->config.max_receive_buffer - (int64_t)e->pool.charged - e->credit;
+    int64_t share = free_budget / 2;
+
+    if (share >= (int64_t)most) {
+        return most;
+    }
+    e->stats.windows_shrunk++;
+    return share > (int64_t)MIN_WINDOW ? (uint32_t)share : min_u32(most, MIN_WINDOW);
+}
+
+uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
+{
+    e->credit -= smux__stream_credit(stream);
+    stream->advertised = choose_window(e);
+    stream->updated_at = (uint32_t)stream->consumed;
+    stream->flags |= STREAM_UPD_SENT;
+    if (stream->advertised > stream->max_advertised) {
+        stream->max_advertised = stream->advertised;
+    }
+    e->credit += smux__stream_credit(stream);
+    return stream->advertised;
+}
+
+/* --- the application's calls ------------------------------------------------------------- */
+
+/* What reading reports when there is no data. */
+static int read_status(const smux_engine *e, const struct smux_estream *stream)
+{
+    if (stream->error != SMUX_OK) {
+        return stream->error;
+    }
+    if (smux__stream_is(stream, STREAM_FIN_RCVD)) {
+        return SMUX_EOF;
+    }
+    return e->error != SMUX_OK ? e->error : SMUX_EAGAIN;
+}
+
+int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out_iov, int max_iov,
+                      int *out_n)
+{
+    *out_n = smux__queue_peek(&stream->in, out_iov, max_iov);
+    return *out_n > 0 ? SMUX_OK : read_status(e, stream);
+}
+
+void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
+{
+    assert(len <= stream->in.len);
+    smux__queue_consume(&stream->in, &e->pool, len, e->intake.direct);
+    e->last_read_us = e->now_us;
+    smux__stream_consumed(e, stream, (uint32_t)len);
+    smux__stream_settle(e, stream);
+    smux__decoder_resume(e);
+}
+
+int smux_estream_read(smux_engine *e, smux_estream *stream, void *buf, size_t len, size_t *out_len)
+{
+    struct smux_iov iov[8];
+    size_t done = 0;
+
+    while (done < len && stream->in.len > 0) {
+        int n = smux__queue_peek(&stream->in, iov, 8);
+        size_t batch = 0;
+        for (int i = 0; i < n && done + batch < len; i++) {
+            size_t piece = iov[i].len < len - done - batch ? iov[i].len : len - done - batch;
+            memcpy((uint8_t *)buf + done + batch, iov[i].base, piece);
+            batch += piece;
+        }
+        done += batch;
+        smux_estream_consume(e, stream, batch);
+    }
+    *out_len = done;
+    return done > 0 || len == 0 ? SMUX_OK : read_status(e, stream);
+}
+
+int smux_estream_post(smux_engine *e, smux_estream *stream, void *buf, size_t len)
+{
+    if (e->post.stream != NULL || stream->in.len > 0 || len == 0 ||
+        read_status(e, stream) != SMUX_EAGAIN) {
+        return SMUX_EAGAIN;
+    }
+    e->post.stream = stream;
+    e->post.buf = buf;
+    e->post.size = len;
+    e->post.len = 0;
+    return SMUX_OK;
+}
+
+void smux_estream_unpost(smux_engine *e, smux_estream *stream, size_t *out_len)
+{
+    *out_len = 0;
+    if (e->post.stream == stream) {
+        *out_len = e->post.len;
+        e->post.stream = NULL;
+    }
+}

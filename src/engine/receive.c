@@ -1,0 +1,248 @@
+/*
+ * receive.c - what each received frame does: section "received frames" of docs/PROTOCOL.md.
+ *
+ * Every function first judges the frame completely and changes state only then [R3].
+ */
+#include "core.h"
+
+#include <string.h>
+
+/* L5: honest writers stay within the window; the factor is for concurrent ones [UPD-9]. */
+#define OVERRUN_FACTOR 2u
+/* NOPs a second that cost nothing. */
+#define FREE_NOPS 10u
+
+static bool is_our_parity(const smux_engine *e, uint32_t id)
+{
+    return (id & 1) == (e->role == SMUX_CLIENT ? 1u : 0u);
+}
+
+static bool may_accept(const smux_engine *e)
+{
+    return !e->draining && e->n_backlog < e->config.accept_backlog &&
+           e->n_remote < e->config.max_remote_streams;
+}
+
+static void refuse(smux_engine *e, uint32_t id)
+{
+    e->stats.streams_refused++;
+    smux__send_refusal(e, id);
+}
+
+/* [RCV-3] */
+static void admit(smux_engine *e, uint32_t id)
+{
+    bool guarded = e->config.accept_guard_ms != SMUX_OFF;
+    struct smux_estream *stream =
+        smux__stream_new(e, id, STREAM_COUNTED | (guarded ? STREAM_GUARDED : 0));
+
+    if (stream == NULL) {
+        refuse(e, id); /* [R10] */
+        return;
+    }
+    e->n_remote++;
+    e->n_backlog++;
+    stream->flags |= STREAM_IN_BACKLOG;
+    smux__ready_push(&e->backlog, stream);
+    if (guarded) {
+        smux__stream_timer_start(e, stream, TIMER_GUARD,
+                                 e->now_us + smux__duration_us(e->config.accept_guard_ms));
+    } else {
+        smux__stream_unguard(e, stream);
+    }
+}
+
+void smux__receive_syn(smux_engine *e, uint32_t id)
+{
+    if (is_our_parity(e, id) && !e->config.allow_any_parity) {
+        smux__engine_fail(e, SMUX_EPROTO,
+                          "peer uses our stream ids: do both ends have the same role?");
+        return;
+    }
+    struct smux_estream *known = smux__stream_find(e, id);
+    if (known != NULL && smux__stream_is(known, STREAM_DISCARD) &&
+        !smux__stream_is(known, STREAM_IN_CONTROL)) {
+        smux__stream_free(e, known); /* [RCV-6] */
+        known = NULL;
+    }
+    if (known != NULL) { /* [RCV-5] */
+        e->stats.syn_ignored++;
+        smux__engine_glitch(e, 1);
+    } else if (may_accept(e)) {
+        admit(e, id);
+    } else { /* [RCV-4] */
+        refuse(e, id);
+    }
+}
+
+void smux__receive_fin(smux_engine *e, uint32_t id)
+{
+    struct smux_estream *stream = smux__stream_find(e, id);
+
+    if (stream == NULL) { /* [RCV-12] */
+        return;
+    }
+    smux__stream_heard(e, stream);
+    if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [RCV-14] */
+        return;
+    }
+    e->credit -= smux__stream_credit(stream);
+    stream->flags |= STREAM_FIN_RCVD;
+    stream->flags &= ~(uint32_t)STREAM_UPD_DUE; /* [UPD-6] */
+    smux__stream_notify(e, stream);
+    smux__send_schedule(e, stream);
+    smux__stream_settle(e, stream);
+}
+
+void smux__receive_nop(smux_engine *e)
+{
+    struct smux__glitches *g = &e->glitches;
+    uint64_t second = e->now_us / 1000000;
+
+    e->peer_sent_nop = true;
+    if (second != g->nop_second) {
+        g->nop_second = second;
+        g->nops = 0;
+    }
+    if (++g->nops > FREE_NOPS) {
+        smux__engine_glitch(e, 1);
+    }
+}
+
+void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t window)
+{
+    struct smux_estream *stream = smux__stream_find(e, id);
+
+    if (stream == NULL) { /* [RCV-15] */
+        return;
+    }
+    smux__stream_heard(e, stream);
+    if (stream->error != SMUX_OK || smux__stream_is(stream, STREAM_DISCARD)) {
+        return;
+    }
+    if (window > SMUX__MAX_WINDOW) { /* [RCV-19] */
+        window = SMUX__MAX_WINDOW;
+        smux__engine_glitch(e, 10);
+    }
+    switch (smux__window_update(&stream->window, (uint32_t)stream->sent, consumed, window)) {
+    case SMUX__UPDATE_TAKEN: /* [RCV-16] */
+        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
+        smux__send_schedule(e, stream);
+        smux__stream_settle(e, stream);
+        break;
+    case SMUX__UPDATE_SAME:
+        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
+        smux__send_schedule(e, stream);
+        smux__engine_glitch(e, 1);
+        break;
+    case SMUX__UPDATE_STALE: /* [RCV-17] */
+        e->stats.upd_stale++;
+        break;
+    case SMUX__UPDATE_AHEAD: /* [RCV-18] */
+        smux__stream_abort(e, stream, SMUX_ECONSUMED);
+        smux__engine_glitch(e, 100);
+        break;
+    }
+}
+
+static bool overruns(const smux_engine *e, const struct smux_estream *stream, uint32_t len)
+{
+    uint64_t unread = stream->received - stream->consumed;
+
+    return e->version == 2 && unread + len > (uint64_t)OVERRUN_FACTOR * stream->max_advertised;
+}
+
+/* [RCV-11, FIN-11]: data for a stream that the application has closed. */
+static void discard(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    if (e->version != 2) {
+        return;
+    }
+    e->credit -= smux__stream_credit(stream);
+    stream->received += len;
+    e->credit += smux__stream_credit(stream);
+    stream->discarded += len;
+    if (stream->discarded <= SMUX__DISCARD_CREDIT) {
+        smux__stream_consumed(e, stream, len);
+    } else if (smux__stream_is(stream, STREAM_DISCARD)) {
+        smux__stream_end_discard(e, stream);
+    }
+}
+
+struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len)
+{
+    struct smux_estream *stream = smux__stream_find(e, id);
+
+    if (stream == NULL) { /* [RCV-8] */
+        return NULL;
+    }
+    smux__stream_heard(e, stream);
+    if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [RCV-10] */
+        e->stats.psh_after_fin++;
+        return NULL;
+    }
+    if (stream->error != SMUX_OK) { /* [R17] */
+        return NULL;
+    }
+    if (smux__stream_is(stream, STREAM_CLOSED)) {
+        discard(e, stream, len);
+        return NULL;
+    }
+    if (overruns(e, stream, len)) { /* [UPD-9] */
+        smux__stream_abort(e, stream, SMUX_EWINDOW);
+        smux__engine_glitch(e, 100);
+        return NULL;
+    }
+    return stream;
+}
+
+void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    e->credit -= smux__stream_credit(stream);
+    stream->received += len;
+    e->credit += smux__stream_credit(stream);
+    e->stats.payload_in += len;
+    smux__stream_notify(e, stream);
+}
+
+/* Copies into the memory of a waiting reader; returns how much. */
+static uint32_t payload_to_post(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
+                                uint32_t len)
+{
+    struct smux__post *post = &e->post;
+    size_t n = post->size - post->len;
+
+    if (post->stream != stream || stream->in.len > 0) {
+        return 0;
+    }
+    if (n > len) {
+        n = len;
+    }
+    if (n > 0) {
+        memcpy(post->buf + post->len, data, n);
+        post->len += n;
+        smux__receive_book(e, stream, (uint32_t)n);
+        smux__stream_consumed(e, stream, (uint32_t)n);
+    }
+    return (uint32_t)n;
+}
+
+void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
+                           uint32_t len, uint32_t left)
+{
+    uint32_t done = payload_to_post(e, stream, data, len);
+
+    if (done == len) {
+        return;
+    }
+    /* One chunk for all that the frame still has, unless it fits into the last one. */
+    if (smux__queue_reserve(&stream->in, &e->pool, left - done, true) == NULL) {
+        smux__stream_abort(e, stream, SMUX_ENOMEM);
+        return;
+    }
+    size_t n = smux__queue_append(&stream->in, &e->pool, data + done, len - done, true);
+    smux__receive_book(e, stream, (uint32_t)n);
+    if (n < len - done) {
+        smux__stream_abort(e, stream, SMUX_ENOMEM);
+    }
+}

@@ -1,0 +1,511 @@
+/*
+ * stream.c - birth, timers and end of streams.
+ */
+#include "stream.h"
+
+#include "core.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Longest life of a discard record [FIN-11, L13]. */
+#define DISCARD_US (300u * 1000000u)
+
+static void cut(smux_engine *e, struct smux_estream *stream, int status);
+
+/* The owner's memory follows the stream, aligned for anything. */
+static size_t user_offset(void)
+{
+    size_t align = _Alignof(max_align_t);
+
+    return (sizeof(struct smux_estream) + align - 1) / align * align;
+}
+
+void *smux_estream_user(smux_estream *stream)
+{
+    return (uint8_t *)stream + user_offset();
+}
+
+uint32_t smux_estream_id(const smux_estream *stream)
+{
+    return stream->id;
+}
+
+struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id)
+{
+    if (e->last_found == NULL || e->last_found->id != id) {
+        e->last_found = smux__table_find(&e->table, id);
+    }
+    return e->last_found;
+}
+
+/* --- timers ------------------------------------------------------------------------------ */
+
+void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
+                              enum smux__timer_kind kind, uint64_t deadline_us)
+{
+    assert(!smux__timer_running(&stream->timer));
+    stream->timer_kind = (uint8_t)kind;
+    smux__timer_start(&e->timers[kind], &stream->timer, deadline_us);
+}
+
+void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
+{
+    if (smux__timer_running(&stream->timer) && stream->timer_kind == kind) {
+        smux__timer_stop(&stream->timer);
+    }
+}
+
+/* [OPN-6]: nobody accepted it in time. */
+static void refuse_late(smux_engine *e, struct smux_estream *stream)
+{
+    e->stats.streams_refused++;
+    cut(e, stream, SMUX_EABORTED);
+}
+
+/* [FIN-7]: what the transport has not taken yet restarts the wait. */
+static void linger_over(smux_engine *e, struct smux_estream *stream)
+{
+    if (e->outbox.len > 0) {
+        stream->last_sent_ms = smux__engine_now_ms(e);
+    }
+    smux__send_schedule(e, stream);
+    smux__stream_settle(e, stream);
+}
+
+static void tail_update_over(smux_engine *e, struct smux_estream *stream)
+{
+    if ((uint32_t)stream->consumed != stream->updated_at) {
+        smux__stream_consumed(e, stream, 0);
+    }
+}
+
+static struct smux_estream *timer_stream(struct smux__timer *timer)
+{
+    uint8_t *base = (uint8_t *)timer - offsetof(struct smux_estream, timer);
+
+    return (struct smux_estream *)(void *)base;
+}
+
+static void timer_expired(smux_engine *e, struct smux_estream *stream)
+{
+    switch ((enum smux__timer_kind)stream->timer_kind) {
+    case TIMER_GUARD:
+        smux__stream_unguard(e, stream);
+        break;
+    case TIMER_ACCEPT:
+        refuse_late(e, stream);
+        break;
+    case TIMER_SILLY:
+        stream->flags |= STREAM_SILLY_OVER;
+        smux__send_schedule(e, stream);
+        break;
+    case TIMER_HALF_CLOSE:
+        smux__stream_abort(e, stream, SMUX_EPIPE);
+        break;
+    case TIMER_LINGER:
+        linger_over(e, stream);
+        break;
+    case TIMER_TAIL_UPD:
+        tail_update_over(e, stream);
+        break;
+    case TIMER_DISCARD:
+        smux__stream_settle(e, stream);
+        break;
+    case TIMER_KINDS:
+        break;
+    }
+}
+
+void smux__stream_timers_run(smux_engine *e)
+{
+    for (unsigned kind = 0; kind < TIMER_KINDS; kind++) {
+        struct smux__timer *timer;
+        while ((timer = smux__timer_list_due(&e->timers[kind], e->now_us)) != NULL) {
+            smux__timer_stop(timer);
+            timer_expired(e, timer_stream(timer));
+        }
+    }
+}
+
+void smux__stream_unguard(smux_engine *e, struct smux_estream *stream)
+{
+    uint64_t patience = smux__duration_us(e->config.accept_timeout_ms);
+
+    stream->flags &= ~(uint32_t)STREAM_GUARDED;
+    if (smux__stream_is(stream, STREAM_IN_BACKLOG) && patience != SMUX_NEVER) {
+        smux__stream_timer_start(e, stream, TIMER_ACCEPT, e->now_us + patience);
+    }
+    smux__send_schedule(e, stream);
+}
+
+void smux__stream_heard(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_GUARDED)) {
+        smux__stream_timer_stop(stream, TIMER_GUARD);
+        smux__stream_unguard(e, stream);
+    }
+    if ((stream->flags & (STREAM_LOCAL | STREAM_ANSWERED | STREAM_SYN_DUE)) == STREAM_LOCAL) {
+        stream->flags |= STREAM_ANSWERED;
+        e->n_unanswered--;
+        smux__send_release_held(e);
+    }
+}
+
+/* --- birth and end ----------------------------------------------------------------------- */
+
+struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flags)
+{
+    const struct smux_allocator *alloc = &e->pool.alloc;
+    size_t size = user_offset() + e->user_size;
+    struct smux_estream *stream = alloc->alloc(size, alloc->ctx);
+
+    if (stream == NULL) {
+        return NULL;
+    }
+    memset(stream, 0, size);
+    stream->id = id;
+    if (smux__table_add(&e->table, alloc, stream) != SMUX_OK) {
+        alloc->free(stream, alloc->ctx);
+        return NULL;
+    }
+    stream->flags = flags | STREAM_IN_TABLE;
+    stream->window.wnd = SMUX__INITIAL_WINDOW;
+    stream->advertised = SMUX__INITIAL_WINDOW;
+    stream->max_advertised = SMUX__INITIAL_WINDOW;
+    e->last_found = stream;
+    e->n_streams++;
+    e->n_unfinished++;
+    return stream;
+}
+
+void smux__stream_notify(smux_engine *e, struct smux_estream *stream)
+{
+    if ((stream->flags & (STREAM_HANDLE | STREAM_IN_READY)) == STREAM_HANDLE) {
+        stream->flags |= STREAM_IN_READY;
+        smux__ready_push(&e->ready, stream);
+    }
+}
+
+void smux__stream_sent_fin(smux_engine *e, struct smux_estream *stream)
+{
+    if (!smux__stream_is(stream, STREAM_FIN_SENT)) {
+        stream->flags |= STREAM_FIN_SENT;
+        e->n_unfinished--;
+    }
+}
+
+void smux__stream_cancel_syn(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_SYN_DUE)) {
+        stream->flags &= ~(uint32_t)STREAM_SYN_DUE;
+        stream->flags |= STREAM_ANSWERED; /* no answer is awaited */
+        smux__stream_sent_fin(e, stream);
+    }
+}
+
+static void leave_ready(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_IN_READY)) {
+        smux__ready_remove(&e->ready, stream);
+    } else if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
+        smux__ready_remove(&e->backlog, stream);
+        e->n_backlog--;
+    }
+    stream->flags &= ~(uint32_t)(STREAM_IN_READY | STREAM_IN_BACKLOG);
+}
+
+/* The place it took among the peer's streams is free again (L1). */
+static void uncount(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_COUNTED)) {
+        stream->flags &= ~(uint32_t)STREAM_COUNTED;
+        e->n_remote--;
+    }
+}
+
+static void leave_table(smux_engine *e, struct smux_estream *stream)
+{
+    e->credit -= smux__stream_credit(stream);
+    smux__table_remove(&e->table, stream);
+    stream->flags &= ~(uint32_t)STREAM_IN_TABLE;
+    if (e->last_found == stream) {
+        e->last_found = NULL;
+    }
+    if (smux__stream_is(stream, STREAM_DISCARD)) {
+        e->n_discards--;
+    } else {
+        e->n_streams--;
+    }
+    smux__stream_cancel_syn(e, stream);
+    smux__stream_sent_fin(e, stream);
+    if ((stream->flags & (STREAM_LOCAL | STREAM_ANSWERED | STREAM_SYN_DUE)) == STREAM_LOCAL) {
+        stream->flags |= STREAM_ANSWERED; /* nothing more can come */
+        e->n_unanswered--;
+        smux__send_release_held(e);
+    }
+}
+
+void smux__stream_free(smux_engine *e, struct smux_estream *stream)
+{
+    assert(!smux__stream_is(stream, STREAM_IN_CONTROL | STREAM_SYN_HELD));
+    if (smux__stream_is(stream, STREAM_IN_TABLE)) {
+        leave_table(e, stream);
+    } else if (smux__stream_is(stream, STREAM_DETACHED)) {
+        smux__sched_remove(&e->detached, stream);
+    }
+    smux__send_unschedule(e, stream);
+    smux__timer_stop(&stream->timer);
+    leave_ready(e, stream);
+    uncount(e, stream);
+    smux__decoder_forget(e, stream);
+    if (e->post.stream == stream) {
+        e->post.stream = NULL;
+    }
+    smux__queue_clear(&stream->in, &e->pool);
+    smux__stream_drop_output(e, stream);
+    e->pool.alloc.free(stream, e->pool.alloc.ctx);
+}
+
+/* [FIN-11]: what still comes is dropped but credited, so that a Go writer can finish. */
+static bool may_discard(const smux_engine *e, const struct smux_estream *stream)
+{
+    return e->version == 2 && e->config.max_discards != SMUX_OFF && stream->error == SMUX_OK &&
+           e->error == SMUX_OK && !e->input_ended &&
+           (stream->flags & (STREAM_CLOSED | STREAM_FIN_RCVD)) == STREAM_CLOSED;
+}
+
+static void begin_discard(smux_engine *e, struct smux_estream *stream)
+{
+    stream->flags |= STREAM_DISCARD;
+    e->n_streams--;
+    e->n_discards++;
+    smux__timer_stop(&stream->timer);
+    smux__stream_timer_start(e, stream, TIMER_DISCARD, e->now_us + DISCARD_US);
+    if (e->n_discards > e->config.max_discards) {
+        smux__stream_end_discard(e, timer_stream(e->timers[TIMER_DISCARD].head.next));
+    }
+}
+
+void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream)
+{
+    smux__stream_timer_stop(stream, TIMER_DISCARD);
+    smux__stream_settle(e, stream);
+}
+
+/* Both directions are over, or ours is and nobody reads the other [FIN-4]. */
+static bool is_over(const struct smux_estream *stream)
+{
+    bool unwanted = stream->error != SMUX_OK || smux__stream_is(stream, STREAM_CLOSED);
+    bool all_read = smux__stream_is(stream, STREAM_FIN_RCVD) && stream->in.len == 0;
+
+    return smux__stream_is(stream, STREAM_FIN_SENT) && (unwanted || all_read);
+}
+
+static void tell_finished(smux_engine *e, struct smux_estream *stream)
+{
+    const uint32_t both = STREAM_FIN_SENT | STREAM_FIN_RCVD;
+
+    if ((stream->flags & (both | STREAM_FINISH_TOLD)) == both) {
+        stream->flags |= STREAM_FINISH_TOLD;
+        smux__stream_notify(e, stream);
+    }
+}
+
+void smux__stream_settle(smux_engine *e, struct smux_estream *stream)
+{
+    tell_finished(e, stream);
+    if (smux__stream_is(stream, STREAM_IN_CONTROL | STREAM_SYN_HELD)) {
+        return; /* comes back here when its turn has come */
+    }
+    if (smux__stream_is(stream, STREAM_IN_TABLE) && is_over(stream)) {
+        if (!smux__stream_is(stream, STREAM_DISCARD) && may_discard(e, stream)) {
+            begin_discard(e, stream);
+            return;
+        }
+        if (smux__timer_running(&stream->timer) && stream->timer_kind == TIMER_DISCARD &&
+            may_discard(e, stream)) {
+            return;
+        }
+        leave_table(e, stream);
+        if (smux__stream_is(stream, STREAM_HANDLE)) {
+            stream->flags |= STREAM_DETACHED;
+            smux__sched_push(&e->detached, stream);
+        }
+    }
+    if (!smux__stream_is(stream, STREAM_IN_TABLE | STREAM_HANDLE)) {
+        smux__stream_free(e, stream);
+    }
+}
+
+/* Drops all data of a stream and lets only its FIN go. */
+static void cut(smux_engine *e, struct smux_estream *stream, int status)
+{
+    e->credit -= smux__stream_credit(stream);
+    stream->error = (int8_t)status;
+    smux__decoder_forget(e, stream);
+    smux__queue_clear(&stream->in, &e->pool);
+    smux__stream_drop_output(e, stream);
+    smux__send_unschedule(e, stream);
+    if (!smux__stream_is(stream, STREAM_GUARDED)) {
+        smux__timer_stop(&stream->timer);
+    }
+    if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
+        leave_ready(e, stream);
+        uncount(e, stream);
+    }
+    stream->flags |= STREAM_FIN_WANTED;
+    stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
+    smux__stream_cancel_syn(e, stream);
+    smux__stream_notify(e, stream);
+    smux__send_schedule(e, stream);
+    smux__stream_settle(e, stream);
+    smux__decoder_resume(e);
+}
+
+void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status)
+{
+    if (stream->error == SMUX_OK) {
+        e->stats.streams_aborted++;
+        cut(e, stream, status);
+    }
+}
+
+/* --- the application's calls ------------------------------------------------------------- */
+
+/* What open and accept report when the transport can bring nothing new. */
+static int no_more(const smux_engine *e)
+{
+    if (e->error != SMUX_OK) {
+        return e->error;
+    }
+    if (e->input_ended) {
+        return e->truncated ? SMUX_ETRUNCATED : SMUX_EOF;
+    }
+    return SMUX_OK;
+}
+
+/* [SID-1, SID-2]; ids that a peer without parity has taken are skipped [SID-4]. */
+static int take_id(smux_engine *e, uint32_t *out_id)
+{
+    while (e->next_id <= UINT32_MAX && smux__table_find(&e->table, (uint32_t)e->next_id) != NULL) {
+        e->next_id += 2;
+    }
+    if (e->next_id > UINT32_MAX) {
+        return SMUX_EGOAWAY;
+    }
+    *out_id = (uint32_t)e->next_id;
+    return SMUX_OK;
+}
+
+int smux_engine_open(smux_engine *e, smux_estream **out_stream)
+{
+    uint32_t id = 0;
+    int status = no_more(e);
+
+    *out_stream = NULL;
+    if (status == SMUX_OK) {
+        status = e->draining ? SMUX_EGOAWAY : take_id(e, &id);
+    }
+    if (status != SMUX_OK) {
+        return status;
+    }
+    struct smux_estream *stream =
+        smux__stream_new(e, id, STREAM_LOCAL | STREAM_HANDLE | STREAM_SYN_DUE);
+    if (stream == NULL) {
+        return SMUX_ENOMEM;
+    }
+    e->next_id += 2;
+    e->stats.streams_opened++;
+    smux__send_schedule(e, stream);
+    *out_stream = stream;
+    return SMUX_OK;
+}
+
+int smux_engine_accept(smux_engine *e, smux_estream **out_stream)
+{
+    struct smux_estream *stream = e->backlog.head;
+    int status = no_more(e);
+
+    *out_stream = NULL;
+    if (stream == NULL) {
+        return status != SMUX_OK ? status : SMUX_EAGAIN;
+    }
+    leave_ready(e, stream);
+    smux__stream_timer_stop(stream, TIMER_ACCEPT);
+    stream->flags |= STREAM_HANDLE;
+    e->stats.streams_accepted++;
+    if (smux_estream_events(e, stream) & SMUX_EVENT_READABLE) {
+        smux__stream_notify(e, stream);
+    }
+    *out_stream = stream;
+    return SMUX_OK;
+}
+
+int smux_estream_shutdown(smux_engine *e, smux_estream *stream)
+{
+    if (stream->error != SMUX_OK) {
+        return stream->error;
+    }
+    if (smux__stream_is(stream, STREAM_FIN_WANTED)) {
+        return SMUX_OK;
+    }
+    if (e->error != SMUX_OK) {
+        return e->error;
+    }
+    stream->flags |= STREAM_FIN_WANTED;
+    smux__send_schedule(e, stream);
+    smux__stream_settle(e, stream);
+    return SMUX_OK;
+}
+
+void smux_estream_abort(smux_engine *e, smux_estream *stream, int status)
+{
+    smux__stream_abort(e, stream, status);
+}
+
+void smux_estream_close(smux_engine *e, smux_estream *stream)
+{
+    uint32_t unread = (uint32_t)(stream->received - stream->consumed);
+
+    leave_ready(e, stream);
+    uncount(e, stream);
+    smux__decoder_forget(e, stream);
+    if (e->post.stream == stream) {
+        e->post.stream = NULL;
+    }
+    smux__queue_clear(&stream->in, &e->pool);
+    if (smux__stream_is(stream, STREAM_DETACHED)) {
+        smux__stream_free(e, stream);
+        return;
+    }
+    stream->flags &= ~(uint32_t)STREAM_HANDLE;
+    stream->flags |= STREAM_CLOSED | STREAM_FIN_WANTED;
+    if (e->error != SMUX_OK) {
+        smux__stream_free(e, stream);
+        return;
+    }
+    if (unread > 0 && stream->error == SMUX_OK) { /* [FIN-11] */
+        stream->discarded = unread;
+        smux__stream_consumed(e, stream, unread);
+    }
+    smux__send_schedule(e, stream);
+    smux__stream_settle(e, stream);
+    smux__decoder_resume(e);
+}
+
+void smux_estream_stats(const smux_engine *e, const smux_estream *stream,
+                        struct smux_stream_stats *out_stats)
+{
+    uint32_t room = smux__send_room(e, stream);
+
+    memset(out_stats, 0, sizeof(*out_stats));
+    out_stats->bytes_in = stream->received;
+    out_stats->bytes_read = stream->consumed;
+    out_stats->bytes_out = stream->sent;
+    out_stats->unread = (uint32_t)(stream->received - stream->consumed);
+    out_stats->unsent = stream->out.len;
+    out_stats->send_window = room;
+    out_stats->recv_window = e->version == 2 ? stream->advertised : 0;
+    out_stats->blocked_on_window = stream->out.len > 0 && room == 0;
+}

@@ -1,0 +1,132 @@
+/*
+ * stream.h - one stream of an engine.
+ *
+ * Life:
+ *
+ *   opened by us    open() -> SYN due -> SYN formed -> ...
+ *   opened by peer  SYN in -> guard -> backlog -> accept() -> ...
+ *
+ *   write side      open -> FIN_WANTED (shutdown, close, abort) -> [queue empty, linger over]
+ *                   -> FIN_SENT
+ *   read side       open -> FIN_RCVD -> [queue empty] -> end of file
+ *
+ * A stream is in the table (a frame for its id finds it) until our FIN is formed and either the
+ * peer's FIN and all data were read, or the application let go of it [FIN-4]. It may stay a
+ * little longer as a discard record [FIN-11]. It is freed when it is neither in the table nor
+ * held by the application.
+ */
+#ifndef SMUX__STREAM_H
+#define SMUX__STREAM_H
+
+#include "queue.h"
+#include "timer.h"
+#include "window.h"
+
+#include <smux/engine.h>
+
+/* How much is credited to the peer for a stream that we closed [FIN-11]. */
+#define SMUX__DISCARD_CREDIT (1u << 20)
+
+enum smux__stream_flag {
+    STREAM_LOCAL = 1 << 0,        /* opened by us */
+    STREAM_HANDLE = 1 << 1,       /* the application holds it */
+    STREAM_IN_TABLE = 1 << 2,     /* frames for its id find it */
+    STREAM_IN_BACKLOG = 1 << 3,   /* waits to be accepted; linked by `ready` */
+    STREAM_IN_READY = 1 << 4,     /* has news for the application; linked by `ready` */
+    STREAM_IN_CONTROL = 1 << 5,   /* has a control frame due; linked by `control_next` */
+    STREAM_IN_DATA = 1 << 6,      /* may send payload; linked by `sched` */
+    STREAM_DETACHED = 1 << 7,     /* not in the table, held by the application; `sched` */
+    STREAM_SYN_DUE = 1 << 8,      /* our SYN was not formed yet */
+    STREAM_UPD_DUE = 1 << 9,      /* a window update is due [UPD-3] */
+    STREAM_FIN_WANTED = 1 << 10,  /* no more writes; FIN behind the data */
+    STREAM_FIN_SENT = 1 << 11,    /* our FIN was formed */
+    STREAM_FIN_RCVD = 1 << 12,    /* the peer's FIN arrived */
+    STREAM_GUARDED = 1 << 13,     /* nothing may be sent yet [OPN-5] */
+    STREAM_CLOSED = 1 << 14,      /* the application closed it: received data is dropped */
+    STREAM_DISCARD = 1 << 15,     /* only a discard record is left [FIN-11] */
+    STREAM_ANSWERED = 1 << 16,    /* something arrived for a stream of ours [OPN-8] */
+    STREAM_UPD_SENT = 1 << 17,    /* the peer was told a window */
+    STREAM_SILLY_OVER = 1 << 18,  /* small frames allowed once: waited long enough [WIN-8] */
+    STREAM_WANTS_SPACE = 1 << 19, /* a write was cut short */
+    STREAM_COUNTED = 1 << 20,     /* counts against max_remote_streams */
+    STREAM_FINISH_TOLD = 1 << 21, /* SMUX_EVENT_FINISHED was reported */
+    STREAM_SYN_HELD = 1 << 22     /* waits for max_unanswered_opens; linked by `control_next` */
+};
+
+/* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an
+ * unaccepted one is not written to, and the rest belong to different states of the write side. */
+enum smux__timer_kind {
+    TIMER_GUARD,      /* accept guard [OPN-5] */
+    TIMER_ACCEPT,     /* waits to be accepted [OPN-6] */
+    TIMER_SILLY,      /* holds back a small frame [WIN-8] */
+    TIMER_HALF_CLOSE, /* waits for credit after the peer's FIN [FIN-9] */
+    TIMER_LINGER,     /* holds back our FIN [FIN-7] */
+    TIMER_TAIL_UPD,   /* spaces updates after our FIN [UPD-10] */
+    TIMER_DISCARD,    /* end of a discard record [FIN-11] */
+    TIMER_KINDS
+};
+
+struct smux__link {
+    struct smux_estream *prev, *next;
+};
+
+struct smux_estream {
+    uint32_t id;
+    uint32_t flags;         /* enum smux__stream_flag */
+    struct smux__queue in;  /* received, unread */
+    struct smux__queue out; /* written, not yet formed into frames */
+
+    uint64_t received; /* payload bytes; on the wire modulo 2^32 */
+    uint64_t consumed; /* of these, by the application */
+    uint64_t sent;     /* payload bytes formed into frames [WIN-2] */
+
+    struct smux__send_window window; /* v2: what the peer lets us send */
+    uint32_t updated_at;             /* v2: CONSUMED of our last update */
+    uint32_t advertised;             /* v2: WINDOW of our last update */
+    uint32_t max_advertised;         /* v2: the largest one so far [UPD-9] */
+
+    uint32_t loan_len;  /* bytes lent and not yet given back; 0 without a loan */
+    uint32_t discarded; /* dropped but credited after close [FIN-11] */
+
+    int32_t deficit;       /* bytes this stream may still send in its turn */
+    uint32_t last_sent_ms; /* when payload was formed last [FIN-7] */
+    int8_t error;          /* enum smux_status, once the stream failed */
+    uint8_t timer_kind;    /* enum smux__timer_kind, while the timer runs */
+
+    struct smux__timer timer;
+    struct smux__link sched;
+    struct smux__link ready;
+    struct smux_estream *control_next;
+};
+
+/* A list linked through one of the links above. */
+struct smux__stream_list {
+    struct smux_estream *head, *tail;
+};
+
+static inline bool smux__stream_is(const struct smux_estream *stream, uint32_t flags)
+{
+    return (stream->flags & flags) != 0;
+}
+
+#define SMUX__LIST_FUNCTIONS(link)                                                                 \
+    static inline void smux__##link##_push(struct smux__stream_list *list,                         \
+                                           struct smux_estream *stream)                            \
+    {                                                                                              \
+        stream->link.prev = list->tail;                                                            \
+        stream->link.next = NULL;                                                                  \
+        *(list->tail != NULL ? &list->tail->link.next : &list->head) = stream;                     \
+        list->tail = stream;                                                                       \
+    }                                                                                              \
+    static inline void smux__##link##_remove(struct smux__stream_list *list,                       \
+                                             struct smux_estream *stream)                          \
+    {                                                                                              \
+        struct smux_estream *prev = stream->link.prev, *next = stream->link.next;                  \
+        *(prev != NULL ? &prev->link.next : &list->head) = next;                                   \
+        *(next != NULL ? &next->link.prev : &list->tail) = prev;                                   \
+    }
+
+SMUX__LIST_FUNCTIONS(sched)
+SMUX__LIST_FUNCTIONS(ready)
+
+#endif

@@ -1,0 +1,153 @@
+#include "table.h"
+
+#include "stream.h"
+
+#include <string.h>
+
+#define MIN_SLOTS 8u
+/* Longer probe sequences do not happen by chance at the loads we allow. */
+#define MAX_PROBE 96u
+
+static uint32_t slot_of(const struct smux__table *table, uint32_t id)
+{
+    /* Multiply-xorshift rounds keyed by addition and by the odd multiplier. */
+    uint64_t h = ((uint64_t)id + table->key) * (table->key | 1);
+    h ^= h >> 32;
+    h *= 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32) & table->mask;
+}
+
+void smux__table_init(struct smux__table *table, uint64_t key)
+{
+    memset(table, 0, sizeof(*table));
+    table->key = key * 0xD1342543DE82EF95u + 0x632BE59BD9B4E019u;
+}
+
+void smux__table_deinit(struct smux__table *table, const struct smux_allocator *alloc)
+{
+    if (table->slots != NULL) {
+        alloc->free(table->slots, alloc->ctx);
+        table->slots = NULL;
+    }
+    table->count = 0;
+}
+
+struct smux_estream *smux__table_find(const struct smux__table *table, uint32_t id)
+{
+    if (table->slots == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = slot_of(table, id);; i = (i + 1) & table->mask) {
+        struct smux_estream *stream = table->slots[i];
+        if (stream == NULL || stream->id == id) {
+            return stream;
+        }
+    }
+}
+
+/* Returns the length of the probe sequence. */
+static uint32_t table_insert(struct smux__table *table, struct smux_estream *stream)
+{
+    uint32_t i = slot_of(table, stream->id);
+    uint32_t probe = 0;
+
+    while (table->slots[i] != NULL) {
+        i = (i + 1) & table->mask;
+        probe++;
+    }
+    table->slots[i] = stream;
+    table->count++;
+    return probe;
+}
+
+static int table_rehash(struct smux__table *table, const struct smux_allocator *alloc,
+                        uint32_t n_slots, uint64_t key)
+{
+    struct smux__table old = *table;
+    size_t size = (size_t)n_slots * sizeof(old.slots[0]);
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    table->slots = alloc->alloc(size, alloc->ctx);
+    if (table->slots == NULL) {
+        table->slots = old.slots;
+        return SMUX_ENOMEM;
+    }
+    memset(table->slots, 0, size);
+    table->mask = n_slots - 1;
+    table->count = 0;
+    table->key = key;
+    while ((stream = smux__table_next(&old, &cursor)) != NULL) {
+        (void)table_insert(table, stream);
+    }
+    smux__table_deinit(&old, alloc);
+    return SMUX_OK;
+}
+
+int smux__table_add(struct smux__table *table, const struct smux_allocator *alloc,
+                    struct smux_estream *stream)
+{
+    uint32_t n_slots = table->slots != NULL ? table->mask + 1 : 0;
+
+    if (table->count >= n_slots / 4 * 3) {
+        int status = table_rehash(table, alloc, n_slots > 0 ? 2 * n_slots : MIN_SLOTS, table->key);
+        if (status != SMUX_OK) {
+            return status;
+        }
+    }
+    if (table_insert(table, stream) > MAX_PROBE) {
+        /* Failure only means that the sequence stays long. */
+        (void)table_rehash(table, alloc, table->mask + 1,
+                           table->key * 0xD1342543DE82EF95u + stream->id);
+    }
+    return SMUX_OK;
+}
+
+void smux__table_remove(struct smux__table *table, struct smux_estream *stream)
+{
+    uint32_t hole = slot_of(table, stream->id);
+
+    while (table->slots[hole] != stream) {
+        hole = (hole + 1) & table->mask;
+    }
+    /* Close the gap: move up whatever would not be found behind a hole. */
+    for (uint32_t i = (hole + 1) & table->mask; table->slots[i] != NULL;
+         i = (i + 1) & table->mask) {
+        uint32_t home = slot_of(table, table->slots[i]->id);
+        if (((i - home) & table->mask) >= ((i - hole) & table->mask)) {
+            table->slots[hole] = table->slots[i];
+            hole = i;
+        }
+    }
+    table->slots[hole] = NULL;
+    table->count--;
+}
+
+struct smux_estream *smux__table_next(const struct smux__table *table, uint32_t *cursor)
+{
+    while (table->slots != NULL && *cursor <= table->mask) {
+        struct smux_estream *stream = table->slots[(*cursor)++];
+        if (stream != NULL) {
+            return stream;
+        }
+    }
+    return NULL;
+}
+
+void smux__table_shrink(struct smux__table *table, const struct smux_allocator *alloc)
+{
+    if (table->slots == NULL) {
+        return;
+    }
+    if (table->count == 0) {
+        smux__table_deinit(table, alloc);
+        return;
+    }
+    uint32_t n_slots = table->mask + 1;
+    while (n_slots > MIN_SLOTS && table->count < n_slots / 8) {
+        n_slots /= 2;
+    }
+    if (n_slots <= table->mask) {
+        (void)table_rehash(table, alloc, n_slots, table->key);
+    }
+}

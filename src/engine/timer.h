@@ -1,0 +1,68 @@
+/*
+ * timer.h - timers of equal duration in a list.
+ *
+ * All timers of one kind run equally long, so appending keeps the list sorted and every
+ * operation is O(1). A node is in at most one list.
+ */
+#ifndef SMUX__TIMER_H
+#define SMUX__TIMER_H
+
+#include <smux/base.h>
+
+struct smux__timer {
+    struct smux__timer *prev, *next; /* NULL when it does not run */
+    uint64_t deadline_us;
+};
+
+struct smux__timer_list {
+    struct smux__timer head; /* head.next is the first to expire */
+};
+
+static inline void smux__timer_list_init(struct smux__timer_list *list)
+{
+    list->head.prev = &list->head;
+    list->head.next = &list->head;
+    list->head.deadline_us = SMUX_NEVER;
+}
+
+static inline bool smux__timer_running(const struct smux__timer *timer)
+{
+    return timer->next != NULL;
+}
+
+static inline void smux__timer_start(struct smux__timer_list *list, struct smux__timer *timer,
+                                     uint64_t deadline_us)
+{
+    timer->deadline_us = deadline_us;
+    timer->prev = list->head.prev;
+    timer->next = &list->head;
+    timer->prev->next = timer;
+    list->head.prev = timer;
+}
+
+static inline void smux__timer_stop(struct smux__timer *timer)
+{
+    if (timer->next != NULL) {
+        timer->prev->next = timer->next;
+        timer->next->prev = timer->prev;
+        timer->next = NULL;
+        timer->prev = NULL;
+    }
+}
+
+/* When the first timer expires; SMUX_NEVER for an empty list. */
+static inline uint64_t smux__timer_list_deadline(const struct smux__timer_list *list)
+{
+    return list->head.next->deadline_us;
+}
+
+/* The first timer if it is due, or NULL. */
+static inline struct smux__timer *smux__timer_list_due(const struct smux__timer_list *list,
+                                                       uint64_t now_us)
+{
+    struct smux__timer *first = list->head.next;
+
+    return first != &list->head && first->deadline_us <= now_us ? first : NULL;
+}
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * write.c - the application writes: into the send queue by copying, in place, or by lending.
+ */
+#include "core.h"
+
+#include <string.h>
+
+/* Whatever the session's total, a stream may always queue so much: a few stuck streams must not
+ * starve the others (L8). */
+#define STREAM_FLOOR 4096u
+/* A loan is one chunk, whose length is 32 bits. */
+#define MAX_LOAN (1u << 30)
+
+static int write_status(const smux_engine *e, const struct smux_estream *stream)
+{
+    if (stream->error != SMUX_OK) {
+        return stream->error;
+    }
+    if (smux__stream_is(stream, STREAM_FIN_WANTED)) {
+        return SMUX_EPIPE;
+    }
+    return e->error;
+}
+
+static bool is_loan(const struct smux__chunk *chunk)
+{
+    return chunk->cap == 0;
+}
+
+/* The loan in the send queue, if there is one. */
+static struct smux__chunk *queued_loan(const struct smux_estream *stream)
+{
+    struct smux__chunk *tail = stream->out.tail;
+    struct smux__chunk *chunk = tail;
+
+    while (chunk != NULL && !is_loan(chunk)) {
+        chunk = chunk->next;
+        if (chunk == tail) {
+            chunk = NULL;
+        }
+    }
+    return chunk;
+}
+
+static size_t queued_loan_len(const struct smux_estream *stream)
+{
+    const struct smux__chunk *loan = stream->loan_len > 0 ? queued_loan(stream) : NULL;
+
+    return loan != NULL ? loan->end - loan->begin : 0;
+}
+
+/* Bytes that may be queued now (L8). */
+static size_t write_space(const smux_engine *e, const struct smux_estream *stream)
+{
+    size_t own = stream->out.len - queued_loan_len(stream);
+    size_t stream_max = e->config.max_stream_send_buffer;
+    size_t session_max = e->config.max_send_buffer;
+    size_t of_stream = stream_max > own ? stream_max - own : 0;
+    size_t of_session = session_max > e->send_queued ? session_max - (size_t)e->send_queued : 0;
+    size_t floor = STREAM_FLOOR > own ? STREAM_FLOOR - own : 0;
+
+    if (of_session < floor) {
+        of_session = floor;
+    }
+    return of_stream < of_session ? of_stream : of_session;
+}
+
+/* SMUX_OK with space > 0, or why nothing can be written. */
+static int begin_write(smux_engine *e, struct smux_estream *stream, size_t *out_space)
+{
+    int status = write_status(e, stream);
+
+    if (status != SMUX_OK) {
+        return status;
+    }
+    *out_space = write_space(e, stream);
+    if (*out_space == 0) {
+        stream->flags |= STREAM_WANTS_SPACE;
+        return SMUX_EAGAIN;
+    }
+    return SMUX_OK;
+}
+
+int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, size_t len,
+                       size_t *out_len)
+{
+    size_t space = 0;
+    int status = begin_write(e, stream, &space);
+
+    *out_len = 0;
+    if (status != SMUX_OK || len == 0) {
+        return status == SMUX_EAGAIN && len == 0 ? SMUX_OK : status;
+    }
+    if (len > space) {
+        len = space;
+        stream->flags |= STREAM_WANTS_SPACE;
+    }
+    *out_len = smux__queue_append(&stream->out, &e->pool, data, len, false);
+    e->send_queued += *out_len;
+    smux__send_schedule(e, stream);
+    return *out_len > 0 ? SMUX_OK : SMUX_ENOMEM;
+}
+
+int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want,
+                               struct smux_iov *out_iov)
+{
+    size_t space = 0;
+    int status = begin_write(e, stream, &space);
+
+    if (status != SMUX_OK) {
+        return status;
+    }
+    struct smux__chunk *chunk =
+        smux__queue_reserve(&stream->out, &e->pool, want < space ? want : space, false);
+    if (chunk == NULL) {
+        return SMUX_ENOMEM;
+    }
+    size_t room = smux__chunk_room(chunk);
+    out_iov->base = chunk->base + chunk->end;
+    out_iov->len = room < space ? room : space;
+    return SMUX_OK;
+}
+
+void smux_estream_write_commit(smux_engine *e, smux_estream *stream, size_t len)
+{
+    if (stream->out.tail == NULL) {
+        return; /* the stream failed between reserve and commit */
+    }
+    stream->out.tail->end += (uint32_t)len;
+    stream->out.len += (uint32_t)len;
+    e->send_queued += len;
+    smux__queue_drop_empty_tail(&stream->out, &e->pool);
+    smux__send_schedule(e, stream);
+}
+
+/* --- loans ------------------------------------------------------------------------------- */
+
+int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, size_t len)
+{
+    int status = write_status(e, stream);
+
+    if (status != SMUX_OK) {
+        return status;
+    }
+    if (stream->loan_len > 0 || len == 0 || len > MAX_LOAN) {
+        return SMUX_EINVAL;
+    }
+    struct smux__chunk *loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
+    if (loan == NULL) {
+        return SMUX_ENOMEM;
+    }
+    smux__queue_push(&stream->out, loan);
+    stream->loan_len = (uint32_t)len;
+    smux__send_schedule(e, stream);
+    return SMUX_OK;
+}
+
+size_t smux_estream_lent(const smux_engine *e, const smux_estream *stream)
+{
+    if (stream->loan_len == 0) {
+        return 0;
+    }
+    return queued_loan_len(stream) + smux__outbox_lent(&e->outbox, stream);
+}
+
+/* Takes the unformed rest of a loan out of the queue; what was formed stays owed. */
+static void unqueue_loan(smux_engine *e, struct smux_estream *stream)
+{
+    struct smux__chunk *loan = stream->loan_len > 0 ? queued_loan(stream) : NULL;
+
+    if (loan != NULL && smux__queue_remove(&stream->out, loan)) {
+        stream->loan_len = loan->begin;
+        smux__chunk_unref(&e->pool, loan);
+    }
+}
+
+int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
+{
+    unqueue_loan(e, stream);
+    *out_kept = stream->loan_len;
+    stream->loan_len = 0;
+    if (e->error != SMUX_OK) { /* nothing is sent any more */
+        smux__outbox_clear(&e->outbox, &e->pool);
+        return SMUX_OK;
+    }
+    if (!smux__outbox_detach(&e->outbox, &e->pool, stream)) {
+        smux__engine_fail(e, SMUX_ENOMEM, NULL);
+        smux__outbox_clear(&e->outbox, &e->pool);
+        return SMUX_ENOMEM;
+    }
+    smux__send_schedule(e, stream);
+    smux__stream_settle(e, stream);
+    return SMUX_OK;
+}
+
+void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream)
+{
+    unqueue_loan(e, stream);
+    e->send_queued -= stream->out.len;
+    smux__queue_clear(&stream->out, &e->pool);
+}
