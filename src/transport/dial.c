@@ -172,7 +172,7 @@ static int dial_tcp(const struct smux__address *address, uint64_t deadline_us, i
     }
     int status = dial_list(list, deadline_us, out_fd);
     int saved = errno;
-    freeaddrinfo(list);
+    smux__sys.freeaddrinfo(list);
     errno = saved;
     return status;
 }

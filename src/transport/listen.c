@@ -71,7 +71,7 @@ static int listen_host(const struct smux__address *address, int *out_fd)
         fd = listen_bind(ai->ai_addr, ai->ai_addrlen, false);
     }
     int saved = errno;
-    freeaddrinfo(list);
+    smux__sys.freeaddrinfo(list);
     errno = saved;
     return listen_start(fd, out_fd);
 }

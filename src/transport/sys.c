@@ -119,6 +119,7 @@ struct smux__sys smux__sys = {
     .shutdown = shutdown,
     .close = close,
     .getaddrinfo = getaddrinfo,
+    .freeaddrinfo = freeaddrinfo,
     .clock_gettime = clock_gettime,
     .getrandom = sys_getrandom,
     .bell = sys_bell,

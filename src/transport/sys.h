@@ -40,6 +40,7 @@ struct smux__sys {
     int (*close)(int fd);
     int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints,
                        struct addrinfo **out_list);
+    void (*freeaddrinfo)(struct addrinfo *list);
     int (*clock_gettime)(clockid_t clock, struct timespec *out_time);
     ssize_t (*getrandom)(void *buf, size_t len, unsigned flags);
     /** makes the two descriptors of a doorbell, see bell.h; both may be the same */

@@ -1,0 +1,188 @@
+#define _GNU_SOURCE 1
+
+#include "faults.h"
+
+#include "transport/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+struct fault_plan {
+    unsigned count;
+    unsigned from; /* first call that fails; 0 = none */
+    unsigned times;
+    int error;
+    size_t max; /* bytes in a call; 0 = no limit */
+};
+
+static struct smux__sys real;
+static struct fault_plan plans[FAULT_CALLS];
+
+/** Counts a call. Returns whether it fails, with errno set. */
+static bool fault_strikes(enum fault_call call)
+{
+    struct fault_plan *plan = &plans[call];
+
+    plan->count++;
+    if (plan->from == 0 || plan->count < plan->from ||
+        (plan->times != 0 && plan->count >= plan->from + plan->times)) {
+        return false;
+    }
+    errno = plan->error;
+    return true;
+}
+
+/** Returns the first bytes of the vectors, at most what the plan allows; `n` of them. */
+static const struct iovec *fault_cut(enum fault_call call, const struct iovec *iov, int *n,
+                                     struct iovec *cut)
+{
+    if (plans[call].max == 0) {
+        return iov;
+    }
+    *cut = iov[0];
+    *n = 1;
+    if (cut->iov_len > plans[call].max) {
+        cut->iov_len = plans[call].max;
+    }
+    return cut;
+}
+
+static ssize_t fault_readv(int fd, const struct iovec *iov, int n)
+{
+    struct iovec cut;
+
+    if (fault_strikes(FAULT_READ)) {
+        return -1;
+    }
+    iov = fault_cut(FAULT_READ, iov, &n, &cut);
+    return real.readv(fd, iov, n);
+}
+
+static ssize_t fault_writev(int fd, const struct iovec *iov, int n)
+{
+    struct iovec cut;
+
+    if (fault_strikes(FAULT_WRITE)) {
+        return -1;
+    }
+    iov = fault_cut(FAULT_WRITE, iov, &n, &cut);
+    return real.writev(fd, iov, n);
+}
+
+static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    struct iovec cut;
+    struct msghdr copy = *msg;
+    int n = (int)msg->msg_iovlen;
+
+    if (fault_strikes(FAULT_WRITE)) {
+        return -1;
+    }
+    copy.msg_iov = (struct iovec *)fault_cut(FAULT_WRITE, msg->msg_iov, &n, &cut);
+    copy.msg_iovlen = (size_t)n;
+    return real.sendmsg(fd, &copy, flags);
+}
+
+static int fault_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    return fault_strikes(FAULT_POLL) ? -1 : real.poll(fds, n, timeout_ms);
+}
+
+static int fault_socket(int family, bool nonblocking)
+{
+    return fault_strikes(FAULT_SOCKET) ? -1 : real.socket(family, nonblocking);
+}
+
+static int fault_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return fault_strikes(FAULT_CONNECT) ? -1 : real.connect(fd, address, len);
+}
+
+static int fault_accept(int fd)
+{
+    return fault_strikes(FAULT_ACCEPT) ? -1 : real.accept(fd);
+}
+
+static int fault_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    return fault_strikes(FAULT_SETSOCKOPT) ? -1 : real.setsockopt(fd, level, name, value, len);
+}
+
+static int fault_shutdown(int fd, int how)
+{
+    return fault_strikes(FAULT_SHUTDOWN) ? -1 : real.shutdown(fd, how);
+}
+
+/** Closes the descriptor in any case, as Linux does when it reports EINTR or EIO. */
+static int fault_close(int fd)
+{
+    int rc = real.close(fd);
+
+    return fault_strikes(FAULT_CLOSE) ? -1 : rc;
+}
+
+static int fault_bell(int out_fds[2])
+{
+    return fault_strikes(FAULT_BELL) ? -1 : real.bell(out_fds);
+}
+
+static ssize_t fault_getrandom(void *buf, size_t len, unsigned flags)
+{
+    return fault_strikes(FAULT_RANDOM) ? -1 : real.getrandom(buf, len, flags);
+}
+
+void faults_begin(void)
+{
+    real = smux__sys;
+    memset(plans, 0, sizeof plans);
+    smux__sys.readv = fault_readv;
+    smux__sys.writev = fault_writev;
+    smux__sys.sendmsg = fault_sendmsg;
+    smux__sys.poll = fault_poll;
+    smux__sys.socket = fault_socket;
+    smux__sys.connect = fault_connect;
+    smux__sys.accept = fault_accept;
+    smux__sys.setsockopt = fault_setsockopt;
+    smux__sys.shutdown = fault_shutdown;
+    smux__sys.close = fault_close;
+    smux__sys.bell = fault_bell;
+    smux__sys.getrandom = fault_getrandom;
+}
+
+void faults_end(void)
+{
+    smux__sys = real;
+}
+
+void faults_fail(enum fault_call call, unsigned nth, int error, unsigned times)
+{
+    plans[call].from = nth;
+    plans[call].error = error;
+    plans[call].times = times;
+}
+
+void faults_shorten(enum fault_call call, size_t max)
+{
+    plans[call].max = max;
+}
+
+unsigned faults_count(enum fault_call call)
+{
+    return plans[call].count;
+}
+
+unsigned faults_open_fds(void)
+{
+    unsigned n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+
+    if (dir == NULL) {
+        return 0;
+    }
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    (void)closedir(dir);
+    return n;
+}

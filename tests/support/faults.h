@@ -1,0 +1,51 @@
+/*
+ * faults.h - makes system calls of the transport and loop layers fail.
+ *
+ *     faults_begin();
+ *     faults_fail(FAULT_READ, 2, EINTR, 1);   the second read is interrupted
+ *     faults_shorten(FAULT_WRITE, 1);         every write takes one byte
+ *     ...
+ *     faults_end();
+ *
+ * Calls are counted from faults_begin() on. One plan at a time for each kind of call. Not for
+ * tests with several threads in the library.
+ */
+#ifndef SUPPORT_FAULTS_H
+#define SUPPORT_FAULTS_H
+
+#include <stddef.h>
+
+enum fault_call {
+    FAULT_READ,  /**< readv */
+    FAULT_WRITE, /**< writev and sendmsg */
+    FAULT_POLL,
+    FAULT_SOCKET,
+    FAULT_CONNECT,
+    FAULT_ACCEPT,
+    FAULT_SETSOCKOPT,
+    FAULT_SHUTDOWN,
+    FAULT_CLOSE,
+    FAULT_BELL,
+    FAULT_RANDOM,
+    FAULT_CALLS /**< their number */
+};
+
+/** Puts itself between the library and the system. */
+void faults_begin(void);
+
+/** Takes itself out again. */
+void faults_end(void);
+
+/** Lets the `nth` call (from 1) and those after it fail with `error`, `times` in all; 0 = all. */
+void faults_fail(enum fault_call call, unsigned nth, int error, unsigned times);
+
+/** Lets reads or writes transfer at most `max` bytes. */
+void faults_shorten(enum fault_call call, size_t max);
+
+/** Returns how many calls were made. */
+unsigned faults_count(enum fault_call call);
+
+/** Returns how many descriptors this process has open. */
+unsigned faults_open_fds(void);
+
+#endif

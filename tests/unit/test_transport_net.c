@@ -1,0 +1,598 @@
+/*
+ * Addresses, dialling, listening and accepting.
+ *
+ * ctest-timeout: 30
+ */
+#define _GNU_SOURCE 1
+
+#include "faults.h"
+#include "suite.h"
+
+#include "transport/address.h"
+#include "transport/sys.h"
+
+#include <smux/transport.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- texts --------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *text;
+    enum smux__address_kind kind;
+    const char *host;
+    const char *port;
+} inet_texts[] = {
+    {"host:80", SMUX__ADDRESS_HOST, "host", "80"},
+    {"1.2.3.4:65535", SMUX__ADDRESS_HOST, "1.2.3.4", "65535"},
+    {"[::1]:80", SMUX__ADDRESS_HOST, "::1", "80"},
+    {"[fe80::1%lo]:080", SMUX__ADDRESS_HOST, "fe80::1%lo", "80"},
+    {"9000", SMUX__ADDRESS_LOOPBACK, "", "9000"},
+    {"0", SMUX__ADDRESS_LOOPBACK, "", "0"},
+    {":9000", SMUX__ADDRESS_ANY, "", "9000"},
+};
+
+START_TEST(hosts_and_ports_are_understood)
+{
+    struct smux__address address;
+
+    ck_assert(smux__address_parse(inet_texts[_i].text, &address));
+    ck_assert_int_eq(address.kind, inet_texts[_i].kind);
+    ck_assert_str_eq(address.host, inet_texts[_i].host);
+    ck_assert_str_eq(address.port, inet_texts[_i].port);
+}
+END_TEST
+
+static const char *const path_texts[][2] = {
+    {"unix:/tmp/x", "/tmp/x"}, {"unix:x", "x"}, {"/tmp/x", "/tmp/x"}, {"./x", "./x"},
+    {"../x", "../x"},
+};
+
+START_TEST(paths_are_understood)
+{
+    struct smux__address address;
+
+    ck_assert(smux__address_parse(path_texts[_i][0], &address));
+    ck_assert_int_eq(address.kind, SMUX__ADDRESS_UNIX);
+    ck_assert_str_eq(address.local.sun_path, path_texts[_i][1]);
+}
+END_TEST
+
+START_TEST(descriptors_are_understood)
+{
+    struct smux__address address;
+
+    ck_assert(smux__address_parse("fd:17", &address));
+    ck_assert_int_eq(address.kind, SMUX__ADDRESS_FD);
+    ck_assert_int_eq(address.fd, 17);
+}
+END_TEST
+
+static const char *const bad_texts[] = {
+    "",
+    "host",
+    "host:",
+    ":",
+    "host:65536",
+    "host:-1",
+    "host: 80",
+    "host:8x",
+    "::1:80",
+    "[::1]",
+    "[::1]80",
+    "[::1:80",
+    "[]:80",
+    "unix:",
+    "@",
+    "unix:@",
+    "fd:",
+    "fd:x",
+    "fd:-1",
+    ".",
+    "99999",
+    "80 ",
+    "host:+8",
+    "fd:9999999999999999999",
+    "host:00000000000080",
+};
+#define N_BAD_TEXTS ((int)(sizeof bad_texts / sizeof bad_texts[0]))
+
+START_TEST(other_texts_are_refused)
+{
+    struct smux__address address;
+    int fd;
+
+    ck_assert_msg(!smux__address_parse(bad_texts[_i], &address), "%s", bad_texts[_i]);
+    ck_assert_int_eq(smux_dial(bad_texts[_i], 100, &fd), SMUX_EADDRESS);
+    ck_assert_int_eq(smux_listen(bad_texts[_i], &fd), SMUX_EADDRESS);
+}
+END_TEST
+
+START_TEST(parts_that_are_too_long_are_refused)
+{
+    char text[400];
+    struct smux__address address;
+
+    memset(text, 'a', sizeof text);
+    text[0] = '/';
+    text[sizeof address.local.sun_path] = '\0';
+    ck_assert(!smux__address_parse(text, &address));
+    text[sizeof address.local.sun_path - 1] = '\0';
+    ck_assert(smux__address_parse(text, &address));
+    memset(text, 'a', sizeof text);
+    memcpy(text + 256, ":80", 4);
+    ck_assert(!smux__address_parse(text, &address));
+    memcpy(text + 255, ":80", 4);
+    ck_assert(smux__address_parse(text, &address));
+}
+END_TEST
+
+/* --- connecting ---------------------------------------------------------------------------- */
+
+/** Listens, and writes down under which address. */
+static int listen_at(const char *text, char address[static 64])
+{
+    int fd = -1;
+
+    ck_assert_int_eq(smux_listen(text, &fd), SMUX_OK);
+    ck_assert_int_eq(smux_socket_address(fd, false, address, 64), SMUX_OK);
+    return fd;
+}
+
+static int dial(const char *address)
+{
+    int fd = -1;
+
+    ck_assert_int_eq(smux_dial(address, 2000, &fd), SMUX_OK);
+    return fd;
+}
+
+static int accept_from(int listener)
+{
+    int fd = -1;
+
+    ck_assert_int_eq(smux_accept_fd(listener, 2000, &fd), SMUX_OK);
+    return fd;
+}
+
+/** Tells whether bytes written to one descriptor come out of the other. */
+static void check_connected(int from, int to)
+{
+    char buf[4] = "";
+
+    ck_assert_int_eq(write(from, "abc", 4), 4);
+    ck_assert_int_eq(read(to, buf, sizeof buf), 4);
+    ck_assert_str_eq(buf, "abc");
+}
+
+static void check_blocking_and_closed_on_exec(int fd)
+{
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+}
+
+START_TEST(a_port_alone_is_reachable_over_loopback)
+{
+    char address[64];
+    char seen[64];
+    char known[64];
+    int listener = listen_at("0", address);
+
+    ck_assert_int_eq(strncmp(address, "127.0.0.1:", 10), 0);
+    int client = dial(address + 10); /* the port alone */
+    int server = accept_from(listener);
+    check_connected(client, server);
+    check_blocking_and_closed_on_exec(client);
+    check_blocking_and_closed_on_exec(server);
+    ck_assert_int_eq(smux_socket_address(client, true, seen, sizeof seen), SMUX_OK);
+    ck_assert_str_eq(seen, address);
+    ck_assert_int_eq(smux_socket_address(client, false, known, sizeof known), SMUX_OK);
+    ck_assert_int_eq(smux_socket_address(server, true, seen, sizeof seen), SMUX_OK);
+    ck_assert_str_eq(seen, known);
+}
+END_TEST
+
+START_TEST(an_empty_host_listens_for_both_families)
+{
+    char address[64];
+    char dialled[64];
+    char seen[64];
+    int listener = listen_at(":0", address);
+    const char *port = strrchr(address, ':') + 1;
+
+    (void)snprintf(dialled, sizeof dialled, "127.0.0.1:%s", port);
+    int client = dial(dialled);
+    int server = accept_from(listener);
+    check_connected(client, server);
+    ck_assert_int_eq(smux_socket_address(server, true, seen, sizeof seen), SMUX_OK);
+    ck_assert_int_eq(strncmp(seen, "127.0.0.1:", 10), 0); /* not ::ffff:127.0.0.1 */
+    (void)snprintf(dialled, sizeof dialled, "[::1]:%s", port);
+    if (smux_dial(dialled, 2000, &client) == SMUX_OK) { /* this machine has IPv6 */
+        check_connected(client, accept_from(listener));
+    }
+}
+END_TEST
+
+START_TEST(a_refused_connection_is_an_io_error)
+{
+    char address[64];
+    int fd;
+
+    close(listen_at("0", address));
+    ck_assert_int_eq(smux_dial(address, 2000, &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, ECONNREFUSED);
+}
+END_TEST
+
+START_TEST(an_unknown_host_is_an_address_error)
+{
+    int fd;
+
+    ck_assert_int_eq(smux_dial("[::zz]:80", 2000, &fd), SMUX_EADDRESS);
+    ck_assert_int_eq(smux_listen("[::zz]:80", &fd), SMUX_EADDRESS);
+}
+END_TEST
+
+START_TEST(a_port_in_use_is_an_io_error)
+{
+    char address[64];
+    int fd;
+
+    (void)listen_at("0", address);
+    ck_assert_int_eq(smux_listen(address, &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, EADDRINUSE);
+}
+END_TEST
+
+START_TEST(dialling_gives_up_in_time)
+{
+    char address[64];
+    int listener = listen_at("@smux-test-full", address);
+    int fd;
+    uint64_t begin_us = smux_now_us();
+    int status;
+
+    ck_assert_int_eq(listen(listener, 0), 0);
+    do {
+        status = smux_dial(address, 50, &fd); /* fills the backlog */
+    } while (status == SMUX_OK);
+    ck_assert_int_eq(status, SMUX_EDEADLINE);
+    ck_assert_uint_lt(smux_now_us() - begin_us, 1000000);
+}
+END_TEST
+
+START_TEST(dialling_tcp_gives_up_in_time)
+{
+    char address[64];
+    int listener = listen_at("0", address);
+    int fd;
+    int status;
+
+    ck_assert_int_eq(listen(listener, 0), 0);
+    do {
+        status = smux_dial(address, 50, &fd);
+    } while (status == SMUX_OK);
+    ck_assert_int_eq(status, SMUX_EDEADLINE);
+}
+END_TEST
+
+START_TEST(an_interrupted_connect_goes_on)
+{
+    char address[64];
+    int fd;
+
+    (void)listen_at("0", address);
+    faults_begin();
+    faults_fail(FAULT_POLL, 1, EINTR, 2);
+    ck_assert_int_eq(smux_dial(address, 2000, &fd), SMUX_OK);
+    faults_end();
+}
+END_TEST
+
+static struct addrinfo *chained[2];
+
+/** Answers with two addresses: 127.0.0.2, where nobody listens, then 127.0.0.1. */
+static int two_addresses(const char *host, const char *service, const struct addrinfo *hints,
+                         struct addrinfo **out_list)
+{
+    (void)host;
+    ck_assert_int_eq(getaddrinfo("127.0.0.2", service, hints, &chained[0]), 0);
+    ck_assert_int_eq(getaddrinfo("127.0.0.1", service, hints, &chained[1]), 0);
+    ck_assert_ptr_null(chained[0]->ai_next);
+    chained[0]->ai_next = chained[1];
+    *out_list = chained[0];
+    return 0;
+}
+
+static void free_two(struct addrinfo *list)
+{
+    list->ai_next = NULL;
+    freeaddrinfo(chained[0]);
+    freeaddrinfo(chained[1]);
+}
+
+START_TEST(all_addresses_of_a_name_are_tried)
+{
+    char address[64];
+    char dialled[64];
+    int listener = listen_at("0", address);
+
+    smux__sys.getaddrinfo = two_addresses;
+    smux__sys.freeaddrinfo = free_two;
+    (void)snprintf(dialled, sizeof dialled, "example:%s", address + 10);
+    int client = dial(dialled);
+    check_connected(client, accept_from(listener));
+}
+END_TEST
+
+static int no_address(const char *host, const char *service, const struct addrinfo *hints,
+                      struct addrinfo **out_list)
+{
+    (void)host;
+    (void)service;
+    (void)hints;
+    *out_list = NULL;
+    return 0;
+}
+
+START_TEST(a_name_without_addresses_is_an_address_error)
+{
+    int fd;
+
+    smux__sys.getaddrinfo = no_address;
+    ck_assert_int_eq(smux_dial("example:80", 100, &fd), SMUX_EADDRESS);
+    ck_assert_int_eq(smux_listen("example:80", &fd), SMUX_EADDRESS);
+}
+END_TEST
+
+START_TEST(no_descriptor_left_is_an_io_error)
+{
+    int fd;
+
+    faults_begin();
+    faults_fail(FAULT_SOCKET, 1, EMFILE, 0);
+    ck_assert_int_eq(smux_dial("127.0.0.1:1", 100, &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, EMFILE);
+    ck_assert_int_eq(smux_listen("0", &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, EMFILE);
+    faults_end();
+}
+END_TEST
+
+/* --- Unix sockets -------------------------------------------------------------------------- */
+
+static char directory[] = "/tmp/smux-test-XXXXXX";
+static char path[64];
+
+static void setup_directory(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    (void)snprintf(path, sizeof path, "%s/socket", directory);
+}
+
+static void teardown_directory(void)
+{
+    (void)unlink(path);
+    (void)rmdir(directory);
+}
+
+START_TEST(a_unix_socket_is_for_its_owner_only)
+{
+    char address[64];
+    struct stat info;
+
+    (void)umask(0);
+    int listener = listen_at(path, address);
+    ck_assert_int_eq(strncmp(address, "unix:/", 6), 0);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0600);
+    int client = dial(address);
+    check_connected(client, accept_from(listener));
+}
+END_TEST
+
+START_TEST(a_stale_unix_socket_is_replaced)
+{
+    char address[64];
+
+    close(listen_at(path, address));
+    int listener = listen_at(path, address);
+    int client = dial(path);
+    check_connected(client, accept_from(listener));
+}
+END_TEST
+
+START_TEST(a_unix_socket_in_use_is_left_alone)
+{
+    char address[64];
+    int listener = listen_at(path, address);
+    int fd;
+
+    ck_assert_int_eq(smux_listen(path, &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, EADDRINUSE);
+    close(accept_from(listener)); /* the attempt to find out */
+    int client = dial(path);
+    check_connected(client, accept_from(listener));
+}
+END_TEST
+
+START_TEST(a_file_in_the_way_is_left_alone)
+{
+    struct stat info;
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    close(fd);
+    ck_assert_int_eq(smux_listen(path, &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, EADDRINUSE);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert(S_ISREG(info.st_mode));
+}
+END_TEST
+
+#ifdef __linux__
+START_TEST(abstract_names_work)
+{
+    char address[64];
+    int listener = listen_at("@smux-test-abstract", address);
+
+    ck_assert_str_eq(address, "@smux-test-abstract");
+    int client = dial("unix:@smux-test-abstract");
+    check_connected(client, accept_from(listener));
+}
+END_TEST
+#endif
+
+START_TEST(an_address_that_does_not_fit_is_refused)
+{
+    char address[64];
+    char small[8];
+    int fd = listen_at("0", address);
+
+    ck_assert_int_eq(smux_socket_address(fd, false, small, sizeof small), SMUX_EINVAL);
+    ck_assert_int_eq(smux_socket_address(fd, true, small, sizeof small), SMUX_EINVAL);
+    ck_assert_int_eq(smux_socket_address(-1, false, small, sizeof small), SMUX_EINVAL);
+}
+END_TEST
+
+/* --- descriptors --------------------------------------------------------------------------- */
+
+START_TEST(open_descriptors_are_taken_over)
+{
+    char address[64];
+    char text[32];
+    int listener = listen_at("0", address);
+    int fd = -1;
+
+    (void)snprintf(text, sizeof text, "fd:%d", listener);
+    ck_assert_int_eq(smux_listen(text, &fd), SMUX_OK);
+    ck_assert_int_eq(fd, listener);
+    int client = dial(address);
+    (void)snprintf(text, sizeof text, "fd:%d", client);
+    ck_assert_int_eq(smux_dial(text, 100, &fd), SMUX_OK);
+    ck_assert_int_eq(fd, client);
+    ck_assert_int_eq(smux_listen(text, &fd), SMUX_EADDRESS); /* it does not listen */
+    ck_assert_int_eq(smux_dial("fd:9999", 100, &fd), SMUX_EADDRESS);
+}
+END_TEST
+
+/* --- accepting ----------------------------------------------------------------------------- */
+
+START_TEST(accepting_gives_up_in_time)
+{
+    char address[64];
+    int listener = listen_at("0", address);
+    uint64_t begin_us = smux_now_us();
+    int fd;
+
+    ck_assert_int_eq(smux_accept_fd(listener, 30, &fd), SMUX_EDEADLINE);
+    ck_assert_uint_ge(smux_now_us() - begin_us, 30000);
+}
+END_TEST
+
+static const int passing_errors[] = {EINTR, EAGAIN, ECONNABORTED, EPROTO};
+
+START_TEST(failures_of_one_connection_are_skipped)
+{
+    char address[64];
+    int listener = listen_at("0", address);
+    int fd;
+
+    (void)dial(address);
+    faults_begin();
+    faults_fail(FAULT_POLL, 1, EINTR, 1);
+    faults_fail(FAULT_ACCEPT, 1, passing_errors[_i], 2);
+    ck_assert_int_eq(smux_accept_fd(listener, 2000, &fd), SMUX_OK);
+    ck_assert_uint_eq(faults_count(FAULT_ACCEPT), 3);
+    faults_end();
+}
+END_TEST
+
+START_TEST(a_full_descriptor_table_is_reported_at_once)
+{
+    char address[64];
+    int listener = listen_at("0", address);
+    int fd;
+
+    (void)dial(address);
+    faults_begin();
+    faults_fail(FAULT_ACCEPT, 1, EMFILE, 0);
+    ck_assert_int_eq(smux_accept_fd(listener, 2000, &fd), SMUX_EIO);
+    ck_assert_int_eq(errno, EMFILE);
+    ck_assert_uint_eq(faults_count(FAULT_ACCEPT), 1);
+    faults_end();
+}
+END_TEST
+
+static TCase *text_tests(void)
+{
+    TCase *tc = tcase_create("texts");
+
+    tcase_add_loop_test(tc, hosts_and_ports_are_understood, 0, 7);
+    tcase_add_loop_test(tc, paths_are_understood, 0, 5);
+    tcase_add_test(tc, descriptors_are_understood);
+    tcase_add_loop_test(tc, other_texts_are_refused, 0, N_BAD_TEXTS);
+    tcase_add_test(tc, parts_that_are_too_long_are_refused);
+    return tc;
+}
+
+static TCase *dial_tests(void)
+{
+    TCase *tc = tcase_create("dialling");
+
+    tcase_add_test(tc, a_port_alone_is_reachable_over_loopback);
+    tcase_add_test(tc, an_empty_host_listens_for_both_families);
+    tcase_add_test(tc, a_refused_connection_is_an_io_error);
+    tcase_add_test(tc, an_unknown_host_is_an_address_error);
+    tcase_add_test(tc, a_port_in_use_is_an_io_error);
+    tcase_add_test(tc, dialling_gives_up_in_time);
+    tcase_add_test(tc, dialling_tcp_gives_up_in_time);
+    tcase_add_test(tc, an_interrupted_connect_goes_on);
+    tcase_add_test(tc, all_addresses_of_a_name_are_tried);
+    tcase_add_test(tc, a_name_without_addresses_is_an_address_error);
+    tcase_add_test(tc, no_descriptor_left_is_an_io_error);
+    return tc;
+}
+
+static TCase *unix_tests(void)
+{
+    TCase *tc = tcase_create("unix");
+
+    tcase_add_checked_fixture(tc, setup_directory, teardown_directory);
+    tcase_add_test(tc, a_unix_socket_is_for_its_owner_only);
+    tcase_add_test(tc, a_stale_unix_socket_is_replaced);
+    tcase_add_test(tc, a_unix_socket_in_use_is_left_alone);
+    tcase_add_test(tc, a_file_in_the_way_is_left_alone);
+#ifdef __linux__
+    tcase_add_test(tc, abstract_names_work);
+#endif
+    tcase_add_test(tc, an_address_that_does_not_fit_is_refused);
+    return tc;
+}
+
+static TCase *accept_tests(void)
+{
+    TCase *tc = tcase_create("accepting");
+
+    tcase_add_test(tc, open_descriptors_are_taken_over);
+    tcase_add_test(tc, accepting_gives_up_in_time);
+    tcase_add_loop_test(tc, failures_of_one_connection_are_skipped, 0, 4);
+    tcase_add_test(tc, a_full_descriptor_table_is_reported_at_once);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("transport_net");
+
+    suite_add_tcase(suite, text_tests());
+    suite_add_tcase(suite, dial_tests());
+    suite_add_tcase(suite, unix_tests());
+    suite_add_tcase(suite, accept_tests());
+    return suite_main(suite);
+}
