@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MIN_SLOTS 8u
-/* Longer probe sequences do not happen by chance at the loads we allow. */
+/* Longer probe sequences are not left as they are. */
 #define MAX_PROBE 96u
 
 static uint32_t slot_of(const struct smux__table *table, uint32_t id)
@@ -84,6 +84,20 @@ static int table_rehash(struct smux__table *table, const struct smux_allocator *
     return SMUX_OK;
 }
 
+/* After a long probe sequence: in a well filled table it is chance, and more room helps; in an
+ * empty one somebody has found out about the key, and a new one helps. Failure only means that
+ * the sequence stays long. */
+static void table_relax(struct smux__table *table, const struct smux_allocator *alloc)
+{
+    uint32_t n_slots = table->mask + 1;
+
+    if (table->count >= n_slots / 4) {
+        (void)table_rehash(table, alloc, 2 * n_slots, table->key);
+    } else {
+        (void)table_rehash(table, alloc, n_slots, table->key * 0xD1342543DE82EF95u + n_slots);
+    }
+}
+
 int smux__table_add(struct smux__table *table, const struct smux_allocator *alloc,
                     struct smux_estream *stream)
 {
@@ -96,9 +110,7 @@ int smux__table_add(struct smux__table *table, const struct smux_allocator *allo
         }
     }
     if (table_insert(table, stream) > MAX_PROBE) {
-        /* Failure only means that the sequence stays long. */
-        (void)table_rehash(table, alloc, table->mask + 1,
-                           table->key * 0xD1342543DE82EF95u + stream->id);
+        table_relax(table, alloc);
     }
     return SMUX_OK;
 }
