@@ -1,0 +1,298 @@
+#define _GNU_SOURCE 1 /* ppoll */
+
+#include "port.h"
+
+#include "ring.h"
+
+#include "../transport/bell.h"
+
+#include <smux/transport.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/* --- locks --------------------------------------------------------------------------------- */
+
+int smux__lock_init(struct smux__lock *lock)
+{
+    return pthread_mutex_init(&lock->mutex, NULL) == 0 ? SMUX_OK : SMUX_ENOMEM;
+}
+
+void smux__lock_deinit(struct smux__lock *lock)
+{
+    (void)pthread_mutex_destroy(&lock->mutex);
+}
+
+void smux__lock_acquire(struct smux__lock *lock)
+{
+    (void)pthread_mutex_lock(&lock->mutex);
+}
+
+bool smux__lock_try(struct smux__lock *lock)
+{
+    return pthread_mutex_trylock(&lock->mutex) == 0;
+}
+
+void smux__lock_release(struct smux__lock *lock)
+{
+    (void)pthread_mutex_unlock(&lock->mutex);
+}
+
+/* --- time ---------------------------------------------------------------------------------- */
+
+static struct timespec port_timespec(uint64_t us)
+{
+    struct timespec t = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+
+    return t;
+}
+
+/* Time from now to a deadline; at most a day, as callers come back anyway. */
+static struct timespec port_until(uint64_t deadline_us)
+{
+    const uint64_t day_us = UINT64_C(86400) * 1000000;
+    uint64_t now_us = smux_now_us();
+    uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+
+    return port_timespec(left_us < day_us ? left_us : day_us);
+}
+
+/* --- events -------------------------------------------------------------------------------- */
+
+#ifdef __linux__
+
+/* A futex is the whole event. The kernel identifies a private one by its address and does not
+ * touch the memory when it wakes, so waking one that is gone does nothing, or makes a stranger
+ * who sleeps at this address look at its condition once more. */
+
+static void port_futex(struct smux__event *event, int op, uint32_t value,
+                       const struct timespec *timeout)
+{
+    (void)syscall(SYS_futex, &event->set, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
+}
+
+void smux__event_init(struct smux__event *event)
+{
+    atomic_store_explicit(&event->set, 0, memory_order_relaxed);
+}
+
+void smux__event_deinit(struct smux__event *event)
+{
+    (void)event;
+}
+
+bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
+{
+    while (atomic_load_explicit(&event->set, memory_order_acquire) == 0) {
+        if (deadline_us == SMUX_NEVER) {
+            port_futex(event, FUTEX_WAIT, 0, NULL);
+            continue;
+        }
+        if (smux_now_us() >= deadline_us) {
+            return false;
+        }
+        struct timespec left = port_until(deadline_us);
+        port_futex(event, FUTEX_WAIT, 0, &left);
+    }
+    return true;
+}
+
+void smux__event_set(struct smux__event *event)
+{
+    atomic_store_explicit(&event->set, 1, memory_order_release);
+}
+
+void smux__event_wake(struct smux__event *event)
+{
+    port_futex(event, FUTEX_WAKE, 1, NULL);
+}
+
+#else
+
+void smux__event_init(struct smux__event *event)
+{
+    (void)pthread_mutex_init(&event->mutex, NULL);
+    (void)pthread_cond_init(&event->condition, NULL);
+    atomic_store_explicit(&event->set, 0, memory_order_relaxed);
+}
+
+void smux__event_deinit(struct smux__event *event)
+{
+    (void)pthread_cond_destroy(&event->condition);
+    (void)pthread_mutex_destroy(&event->mutex);
+}
+
+bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
+{
+    bool in_time = true;
+
+    pthread_mutex_lock(&event->mutex);
+    while (atomic_load_explicit(&event->set, memory_order_relaxed) == 0 && in_time) {
+        struct timespec left = port_until(deadline_us);
+        struct timespec at;
+        (void)clock_gettime(CLOCK_REALTIME, &at);
+        at.tv_sec += left.tv_sec + (at.tv_nsec + left.tv_nsec) / 1000000000;
+        at.tv_nsec = (at.tv_nsec + left.tv_nsec) % 1000000000;
+        (void)pthread_cond_timedwait(&event->condition, &event->mutex, &at);
+        in_time = deadline_us == SMUX_NEVER || smux_now_us() < deadline_us;
+    }
+    in_time = atomic_load_explicit(&event->set, memory_order_relaxed) != 0;
+    pthread_mutex_unlock(&event->mutex);
+    return in_time;
+}
+
+/* The sleeper needs the session's lock before it can return, and the caller has that lock; so
+ * the event exists until this is done. */
+void smux__event_set(struct smux__event *event)
+{
+    pthread_mutex_lock(&event->mutex);
+    atomic_store_explicit(&event->set, 1, memory_order_relaxed);
+    (void)pthread_cond_signal(&event->condition);
+    pthread_mutex_unlock(&event->mutex);
+}
+
+void smux__event_wake(struct smux__event *event)
+{
+    (void)event;
+}
+
+#endif
+
+/* --- alarms -------------------------------------------------------------------------------- */
+
+/* An alarm at rest is linked to the next one. */
+struct port_alarm {
+    struct smux__bell bell; /* what the pool hands out */
+    struct port_alarm *next;
+};
+
+static struct {
+    struct smux__lock lock;
+    struct port_alarm *free;
+} port_pool = {.lock = {PTHREAD_MUTEX_INITIALIZER}};
+
+static struct smux__bell *port_alarm_new(void)
+{
+    struct port_alarm *alarm = malloc(sizeof *alarm);
+
+    if (alarm == NULL) {
+        return NULL;
+    }
+    if (smux__bell_init(&alarm->bell, SMUX__BELL_READABLE) != 0) {
+        free(alarm);
+        return NULL;
+    }
+    alarm->next = NULL;
+    return &alarm->bell;
+}
+
+struct smux__bell *smux__alarm_borrow(void)
+{
+    smux__lock_acquire(&port_pool.lock);
+    struct port_alarm *alarm = port_pool.free;
+    if (alarm != NULL) {
+        port_pool.free = alarm->next;
+    }
+    smux__lock_release(&port_pool.lock);
+    return alarm != NULL ? &alarm->bell : port_alarm_new();
+}
+
+void smux__alarm_return(struct smux__bell *bell)
+{
+    if (bell == NULL) {
+        return;
+    }
+    struct port_alarm *alarm = SMUX__OBJECT(bell, struct port_alarm, bell);
+    smux__bell_set(bell, false);
+    smux__lock_acquire(&port_pool.lock);
+    alarm->next = port_pool.free;
+    port_pool.free = alarm;
+    smux__lock_release(&port_pool.lock);
+}
+
+void smux__alarm_close_all(void)
+{
+    smux__lock_acquire(&port_pool.lock);
+    struct port_alarm *alarm = port_pool.free;
+    port_pool.free = NULL;
+    smux__lock_release(&port_pool.lock);
+    while (alarm != NULL) {
+        struct port_alarm *next = alarm->next;
+        smux__bell_deinit(&alarm->bell);
+        free(alarm);
+        alarm = next;
+    }
+}
+
+void smux__port_poll(struct pollfd *fds, unsigned n, uint64_t deadline_us)
+{
+    struct timespec left = port_until(deadline_us);
+
+    if (ppoll(fds, n, deadline_us == SMUX_NEVER ? NULL : &left, NULL) <= 0) {
+        for (unsigned i = 0; i < n; i++) {
+            fds[i].revents = 0;
+        }
+    }
+}
+
+/* --- threads ------------------------------------------------------------------------------- */
+
+bool smux__thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t before;
+
+    /* Signals are the application's; a thread it does not know of must not take them. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(thread, NULL, run, arg) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+void smux__thread_join(pthread_t thread)
+{
+    (void)pthread_join(thread, NULL);
+}
+
+/* --- fork ---------------------------------------------------------------------------------- */
+
+unsigned smux__port_generation = 0;
+
+static void (*port_prepare)(void);
+static void (*port_done)(bool in_child);
+
+static void port_before_fork(void)
+{
+    port_prepare();
+    smux__lock_acquire(&port_pool.lock);
+}
+
+static void port_after_fork_in_parent(void)
+{
+    smux__lock_release(&port_pool.lock);
+    port_done(false);
+}
+
+static void port_after_fork_in_child(void)
+{
+    smux__port_generation++;
+    smux__lock_release(&port_pool.lock);
+    smux__alarm_close_all(); /* shared with the parent; ours to close, not to ring */
+    port_done(true);
+}
+
+void smux__port_on_fork(void (*prepare)(void), void (*done)(bool in_child))
+{
+    port_prepare = prepare;
+    port_done = done;
+    (void)pthread_atfork(port_before_fork, port_after_fork_in_parent, port_after_fork_in_child);
+}
