@@ -1,0 +1,621 @@
+/*
+ * background.c - one thread a process, for what no caller does.
+ *
+ * It sleeps in epoll_wait and serves
+ *   - sessions whose descriptors it watches: nobody waits on them, or output is stuck;
+ *   - timers of engines, which every session registers in one heap;
+ *   - sessions to be looked at soon, see below.
+ *
+ * Callers take and leave the receiver's role many thousand times a second; telling epoll each
+ * time would cost a system call each. So a caller who leaves the role only puts the session into
+ * a list. The thread looks through it every few milliseconds, and watches a session when nobody
+ * received in it since the last look. While all is watched and no timer is due it does not wake.
+ *
+ *      [unwatched, a caller receives] <--> [unwatched, in the list] --> [watched] --+
+ *                    ^                                                              |
+ *                    +------- event, but a caller receives: ignored once -----------+
+ *
+ * Descriptors are watched for one event each time (EPOLLONESHOT): what the thread takes up does
+ * not fire again before it says so, and an event for a session that a caller took over meanwhile
+ * comes once and is dropped.
+ */
+#define _GNU_SOURCE 1 /* epoll */
+
+#include "session_internal.h"
+
+#include "../transport/bell.h"
+
+#include <smux/transport.h>
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define BATCH      64   /* events taken at once */
+#define LOOK_US    5000 /* between two looks at the list */
+#define URGENT_US  1000 /* the same, when output waits for it */
+#define TURN_READS 4    /* reads from one session before the next has its turn (L23) */
+
+/* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
+ * of two. 0 is the bell. */
+#define TAG_WRITE 1u
+
+static struct {
+    struct smux__lock life; /* starting and ending the thread; taken before `lock` */
+    unsigned n_sessions;    /* under `life` */
+    pthread_t thread;
+    int epoll_fd;
+    struct smux__bell bell;
+
+    struct smux__lock lock; /* everything below; taken after that of a session */
+    struct smux__heap timers;
+    struct smux__node *attended; /* sessions to be looked at */
+    unsigned n_attended;
+    uint64_t look_at_us;      /* SMUX_NEVER if there are none */
+    uint64_t sleeps_until_us; /* 0: awake */
+    bool stop;
+    smux_session *serving;         /* taken up now */
+    struct smux__event *departing; /* somebody waits for its end */
+    struct smux__registry registry;
+} background = {
+    .life = {PTHREAD_MUTEX_INITIALIZER},
+    .lock = {PTHREAD_MUTEX_INITIALIZER},
+    .epoll_fd = -1,
+    .look_at_us = SMUX_NEVER,
+};
+
+static smux_session *session_of_timer(struct smux__timed *timer)
+{
+    return SMUX__OBJECT(timer, smux_session, served.timer);
+}
+
+static smux_session *session_of_node(struct smux__node *node)
+{
+    return SMUX__OBJECT(node, smux_session, served.node);
+}
+
+/* --- the thread's attention; with the lock of the background ---------------------------------- */
+
+/* Makes sure that the thread is up at this time. */
+static void background_wake_by(uint64_t at_us)
+{
+    if (at_us < background.sleeps_until_us) {
+        background.sleeps_until_us = at_us; /* one ring is enough for many */
+        smux__bell_set(&background.bell, true);
+    }
+}
+
+static void background_look_by(uint64_t at_us)
+{
+    if (at_us < background.look_at_us) {
+        background.look_at_us = at_us;
+        background_wake_by(at_us);
+    }
+}
+
+static void background_attend(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+
+    smux__lock_acquire(&background.lock);
+    if (!served->attended) {
+        served->attended = true;
+        served->seen_turn = session->turn - 1;
+        smux__ring_append(&background.attended, &served->node);
+        background.n_attended++;
+    }
+    background_look_by(smux_now_us() + (served->urgent ? URGENT_US : LOOK_US));
+    smux__lock_release(&background.lock);
+}
+
+static void background_unattend(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+
+    if (!served->attended) {
+        return;
+    }
+    smux__lock_acquire(&background.lock);
+    served->attended = false;
+    smux__ring_remove(&background.attended, &served->node);
+    background.n_attended--;
+    smux__lock_release(&background.lock);
+}
+
+static void background_set_timer(smux_session *session, uint64_t at_us)
+{
+    if (session->served.timer.at_us == at_us) {
+        return;
+    }
+    smux__lock_acquire(&background.lock);
+    smux__heap_set(&background.timers, &session->served.timer, at_us);
+    background_wake_by(at_us);
+    smux__lock_release(&background.lock);
+}
+
+/* --- watching descriptors; with the lock of the session ---------------------------------------- */
+
+static bool background_control(int op, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event event = {.events = events | EPOLLONESHOT, .data = {.u64 = data}};
+
+    return epoll_ctl(background.epoll_fd, op, fd, &event) == 0;
+}
+
+static uint64_t background_tag(const smux_session *session, unsigned tag)
+{
+    return session->served.number << 1 | tag;
+}
+
+/* Watches for what `armed` says, and for nothing else. */
+static void background_arm(smux_session *session, unsigned armed)
+{
+    struct smux__served *served = &session->served;
+    uint32_t in = (armed & SMUX__ARMED_READ) != 0 ? EPOLLIN : 0;
+    uint32_t out = (armed & SMUX__ARMED_WRITE) != 0 ? EPOLLOUT : 0;
+    unsigned of_reader = SMUX__ARMED_READ | SMUX__ARMED_ERROR;
+
+    if (served->read_fd == served->write_fd) {
+        (void)background_control(EPOLL_CTL_MOD, served->read_fd, in | out,
+                                 background_tag(session, 0));
+    } else {
+        if ((armed & of_reader) != (served->armed & of_reader)) {
+            (void)background_control(EPOLL_CTL_MOD, served->read_fd, in,
+                                     background_tag(session, 0));
+        }
+        if ((armed & ~served->armed & SMUX__ARMED_WRITE) != 0) {
+            (void)background_control(EPOLL_CTL_MOD, served->write_fd, out,
+                                     background_tag(session, TAG_WRITE));
+        }
+    }
+    served->armed = armed;
+}
+
+/* What somebody should watch and no caller does. */
+static unsigned background_wanted(const smux_session *session)
+{
+    unsigned wanted = 0;
+
+    if (session->ended) {
+        return 0;
+    }
+    if (session->receiver == NULL && session->heir == NULL) {
+        if (smux__io_can_receive(session)) {
+            wanted |= SMUX__ARMED_ERROR | smux__io_awaited(session, SMUX_WAIT_READ);
+        } else if (!session->served.hung_up) {
+            wanted |= SMUX__ARMED_ERROR; /* a paused session must notice its end [KA-5] */
+        }
+    }
+    if (session->sender == NULL && smux__io_is_blocked(session)) {
+        wanted |= smux__io_awaited(session, SMUX_WAIT_WRITE);
+    }
+    return wanted;
+}
+
+int smux__background_watch(smux_session *session, int read_fd, int write_fd)
+{
+    struct smux__served *served = &session->served;
+    bool ok = background_control(EPOLL_CTL_ADD, read_fd, EPOLLIN, background_tag(session, 0));
+
+    if (ok) {
+        served->read_fd = read_fd;
+        served->armed = SMUX__ARMED_READ | SMUX__ARMED_ERROR;
+        ok = write_fd == read_fd ||
+             background_control(EPOLL_CTL_ADD, write_fd, 0, background_tag(session, TAG_WRITE));
+    }
+    if (ok) {
+        served->write_fd = write_fd;
+        return SMUX_OK;
+    }
+    return errno == EBADF || errno == EPERM || errno == EEXIST ? SMUX_EINVAL : SMUX_EIO;
+}
+
+void smux__background_forget(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+
+    if (served->read_fd >= 0) {
+        (void)background_control(EPOLL_CTL_DEL, served->read_fd, 0, 0);
+    }
+    if (served->write_fd >= 0 && served->write_fd != served->read_fd) {
+        (void)background_control(EPOLL_CTL_DEL, served->write_fd, 0, 0);
+    }
+    served->read_fd = -1;
+    served->write_fd = -1;
+    served->armed = 0;
+}
+
+/* --- leaving a session to the thread ------------------------------------------------------------ */
+
+void smux__background_settle(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+    unsigned missing = background_wanted(session) & ~served->armed;
+    bool urgent = served->urgent && session->sender == NULL && smux__io_can_send(session);
+
+    served->urgent = urgent;
+    if (session->starved && !served->attended) {
+        background_attend(session);
+    }
+    if ((missing & SMUX__ARMED_WRITE) != 0) { /* stuck output must not wait for a look */
+        background_arm(session, served->armed | background_wanted(session));
+    } else if (urgent || (missing != 0 && !served->attended)) {
+        background_attend(session);
+    }
+    if (served->attended || session->ended) {
+        return; /* the look minds the timer */
+    }
+    uint64_t deadline_us = smux_engine_deadline(session->engine);
+    if (deadline_us < served->timer.at_us && deadline_us < session->polled_until_us) {
+        background_set_timer(session, deadline_us);
+    }
+}
+
+/* --- serving; with the lock of the session ------------------------------------------------------- */
+
+static void serve_input(smux_session *session)
+{
+    if (session->receiver != NULL || !smux__io_can_receive(session)) {
+        return;
+    }
+    session->receiver = &smux__somebody;
+    session->read_dry = false;
+    for (int i = 0; i < TURN_READS && !session->read_dry; i++) {
+        if (smux__io_receive(session) != SMUX__IO_PROGRESS) {
+            break;
+        }
+    }
+    session->receiver = NULL;
+}
+
+/* The connection is gone, and reading does not tell: it is paused, or has ended before. A pipe
+ * that was hung up may still hold data, so it waits until that can be read. */
+static void serve_failure(smux_session *session, uint32_t events)
+{
+    bool socket = session->served.read_fd == session->served.write_fd;
+
+    if (session->ended || smux__io_can_receive(session)) {
+        return;
+    }
+    if ((events & EPOLLERR) != 0 || (session->eof && socket)) {
+        smux__io_fail(session, "watching", "the connection is broken");
+    } else {
+        session->served.hung_up = true;
+    }
+}
+
+/* Does what epoll reported; failure counts as everything, as trying tells more. */
+static void serve_events(smux_session *session, uint32_t events, bool of_writer)
+{
+    struct smux__served *served = &session->served;
+    bool failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    unsigned ready = (failed || (events & EPOLLIN) != 0 ? SMUX_WAIT_READ : 0u) |
+                     (failed || (events & EPOLLOUT) != 0 ? SMUX_WAIT_WRITE : 0u);
+
+    if (session->ended) {
+        return;
+    }
+    if (served->read_fd == served->write_fd) {
+        served->armed = 0;
+    } else {
+        served->armed &= of_writer ? ~(unsigned)SMUX__ARMED_WRITE : (unsigned)SMUX__ARMED_WRITE;
+    }
+    if (session->sender == NULL && (ready & smux__io_awaited(session, SMUX_WAIT_WRITE)) != 0) {
+        session->write_blocked = false;
+    }
+    if ((ready & smux__io_awaited(session, SMUX_WAIT_READ)) != 0) {
+        serve_input(session);
+    }
+    if (failed && !of_writer) {
+        serve_failure(session, events);
+    }
+}
+
+/* When the engine wants to be called; at most once a millisecond, whatever it says. */
+static uint64_t serve_deadline(const smux_session *session)
+{
+    uint64_t deadline_us = smux_engine_deadline(session->engine);
+    uint64_t soon_us = smux_now_us() + URGENT_US;
+
+    return deadline_us > soon_us ? deadline_us : soon_us;
+}
+
+/* Decides whether to look again or to watch, after everything else was done. */
+static void serve_settle(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+    unsigned wanted = background_wanted(session);
+    bool active = served->attended && served->seen_turn != session->turn;
+
+    served->urgent = false;
+    served->seen_turn = session->turn;
+    if (session->starved) {
+        background_attend(session);
+    } else if ((wanted & ~served->armed) == 0) {
+        background_unattend(session);
+    } else if (!active) {
+        background_unattend(session);
+        background_arm(session, served->armed | wanted);
+    }
+    background_set_timer(session, serve_deadline(session));
+}
+
+static void serve_session(smux_session *session, uint32_t events, bool of_writer)
+{
+    smux__session_lock(session);
+    session->starved = false;
+    if (events != 0) {
+        serve_events(session, events, of_writer);
+    }
+    if (!session->ended) {
+        smux__io_tick(session);
+        (void)smux__io_flush(session, &smux__somebody);
+    }
+    if (session->send_failed && !session->ended && session->receiver == NULL) {
+        smux__io_give_up(session);
+    }
+    smux__waiters_find_heir(session);
+    serve_settle(session);
+    smux__session_unlock(session);
+}
+
+/* --- the thread; with the lock of the background -------------------------------------------------- */
+
+static void thread_serve(smux_session *session, uint32_t events, bool of_writer)
+{
+    background.serving = session;
+    smux__lock_release(&background.lock);
+    serve_session(session, events, of_writer);
+    smux__lock_acquire(&background.lock);
+    background.serving = NULL;
+    struct smux__event *departing = background.departing;
+    if (departing != NULL) {
+        background.departing = NULL;
+        smux__event_set(departing);
+        smux__event_wake(departing);
+    }
+}
+
+static void thread_serve_events(const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        uint64_t tag = events[i].data.u64;
+        smux_session *session = smux__registry_find(&background.registry, tag >> 1);
+        if (session != NULL) {
+            thread_serve(session, events[i].events, (tag & TAG_WRITE) != 0);
+        }
+    }
+}
+
+static void thread_serve_timers(uint64_t now_us)
+{
+    struct smux__timed *timer;
+
+    while ((timer = smux__heap_first(&background.timers)) != NULL && timer->at_us <= now_us) {
+        thread_serve(session_of_timer(timer), 0, false);
+    }
+}
+
+/* Looks at those that are in the list now, each once. */
+static void thread_look(uint64_t now_us)
+{
+    if (now_us < background.look_at_us) {
+        return;
+    }
+    background.look_at_us = SMUX_NEVER;
+    for (unsigned n = background.n_attended; n > 0 && background.attended != NULL; n--) {
+        struct smux__node *node = background.attended;
+        background.attended = node->next; /* to the end, unless it leaves */
+        thread_serve(session_of_node(node), 0, false);
+    }
+    if (background.n_attended > 0) {
+        background_look_by(now_us + LOOK_US);
+    }
+}
+
+static uint64_t thread_wake_time(void)
+{
+    const struct smux__timed *timer = smux__heap_first(&background.timers);
+    uint64_t at_us = background.look_at_us;
+
+    return timer != NULL && timer->at_us < at_us ? timer->at_us : at_us;
+}
+
+/* Milliseconds until a time, rounded up; -1 for ever. */
+static int thread_timeout_ms(uint64_t at_us)
+{
+    const uint64_t hour_us = UINT64_C(3600) * 1000000;
+    uint64_t now_us = smux_now_us();
+
+    if (at_us == SMUX_NEVER) {
+        return -1;
+    }
+    uint64_t left_us = at_us > now_us ? at_us - now_us : 0;
+    return (int)(((left_us < hour_us ? left_us : hour_us) + 999) / 1000);
+}
+
+/* Returns the number of events. */
+static int thread_sleep(struct epoll_event *events)
+{
+    uint64_t until_us = thread_wake_time();
+
+    background.sleeps_until_us = until_us;
+    smux__lock_release(&background.lock);
+    int n = epoll_wait(background.epoll_fd, events, BATCH, thread_timeout_ms(until_us));
+    smux__lock_acquire(&background.lock);
+    background.sleeps_until_us = 0;
+    smux__bell_set(&background.bell, false);
+    return n;
+}
+
+static void *background_run(void *arg)
+{
+    struct epoll_event events[BATCH];
+
+    (void)arg;
+    smux__lock_acquire(&background.lock);
+    while (!background.stop) {
+        int n = thread_sleep(events);
+        thread_serve_events(events, n);
+        thread_serve_timers(smux_now_us());
+        thread_look(smux_now_us());
+    }
+    smux__lock_release(&background.lock);
+    return NULL;
+}
+
+/* --- its life; with the lock of life --------------------------------------------------------------- */
+
+static void background_close(void)
+{
+    if (background.epoll_fd >= 0) {
+        (void)close(background.epoll_fd);
+        background.epoll_fd = -1;
+        smux__bell_deinit(&background.bell);
+    }
+}
+
+static bool background_open(void)
+{
+    if (smux__bell_init(&background.bell, SMUX__BELL_READABLE) != 0) {
+        return false;
+    }
+    background.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (background.epoll_fd >= 0 && epoll_ctl(background.epoll_fd, EPOLL_CTL_ADD,
+                                              smux__bell_fd(&background.bell), &event) == 0) {
+        return true;
+    }
+    smux__bell_deinit(&background.bell);
+    background_close();
+    return false;
+}
+
+static int background_start(void)
+{
+    background.stop = false;
+    background.look_at_us = SMUX_NEVER;
+    if (!background_open()) {
+        return SMUX_EIO;
+    }
+    if (!smux__thread_start(&background.thread, background_run, NULL)) {
+        background_close();
+        return SMUX_EIO;
+    }
+    return SMUX_OK;
+}
+
+static void background_end(void)
+{
+    smux__lock_acquire(&background.lock);
+    background.stop = true;
+    background_wake_by(0);
+    smux__lock_release(&background.lock);
+    smux__thread_join(background.thread);
+    background_close();
+    smux__heap_deinit(&background.timers);
+    smux__registry_deinit(&background.registry);
+    smux__alarm_close_all();
+}
+
+static void background_before_fork(void)
+{
+    smux__lock_acquire(&background.life);
+    smux__lock_acquire(&background.lock);
+}
+
+/* A child has no such thread. Its copies of the descriptors lead to the parent's objects, which
+ * closing does not touch. */
+static void background_after_fork(bool in_child)
+{
+    if (in_child) {
+        background_close();
+        background.timers.n = 0;
+        smux__heap_deinit(&background.timers);
+        smux__registry_deinit(&background.registry);
+        background.attended = NULL;
+        background.n_attended = 0;
+        background.n_sessions = 0;
+        background.serving = NULL;
+        background.departing = NULL;
+    }
+    smux__lock_release(&background.lock);
+    smux__lock_release(&background.life);
+}
+
+static void background_register_fork(void)
+{
+    smux__port_on_fork(background_before_fork, background_after_fork);
+}
+
+/* Gives a session its number, and room in the heap. */
+static bool background_enroll(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+
+    served->timer.at_us = SMUX_NEVER;
+    served->read_fd = -1;
+    served->write_fd = -1;
+    smux__lock_acquire(&background.lock);
+    served->number = smux__heap_reserve(&background.timers, background.n_sessions + 1)
+                         ? smux__registry_add(&background.registry, session)
+                         : 0;
+    smux__lock_release(&background.lock);
+    return served->number != 0;
+}
+
+int smux__background_join(smux_session *session)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, background_register_fork);
+    smux__lock_acquire(&background.life);
+    int status = background_enroll(session) ? SMUX_OK : SMUX_ENOMEM;
+    if (status == SMUX_OK && background.n_sessions == 0) {
+        status = background_start();
+    }
+    if (status == SMUX_OK) {
+        background.n_sessions++;
+    } else if (session->served.number != 0) {
+        smux__registry_remove(&background.registry, session->served.number);
+    }
+    smux__lock_release(&background.life);
+    return status;
+}
+
+/* --- departure --------------------------------------------------------------------------------------- */
+
+static void background_wait_until_served(const smux_session *session)
+{
+    struct smux__event event;
+
+    while (background.serving == session) {
+        smux__event_init(&event);
+        background.departing = &event;
+        smux__lock_release(&background.lock);
+        (void)smux__event_wait(&event, SMUX_NEVER);
+        smux__event_deinit(&event);
+        smux__lock_acquire(&background.lock);
+    }
+}
+
+void smux__background_remove(smux_session *session)
+{
+    struct smux__served *served = &session->served;
+
+    smux__lock_acquire(&background.lock);
+    background_wait_until_served(session);
+    smux__registry_remove(&background.registry, served->number);
+    smux__heap_set(&background.timers, &served->timer, SMUX_NEVER);
+    if (served->attended) {
+        served->attended = false;
+        smux__ring_remove(&background.attended, &served->node);
+        background.n_attended--;
+    }
+    smux__lock_release(&background.lock);
+    smux__lock_acquire(&background.life);
+    if (--background.n_sessions == 0) {
+        background_end();
+    }
+    smux__lock_release(&background.life);
+}

@@ -1,0 +1,229 @@
+/*
+ * io.c - bytes between transport and engine, without the lock while the system works.
+ */
+#include "session_internal.h"
+
+#include <smux/transport.h>
+
+#include <stdio.h>
+
+/* Vectors a system call; frames of many streams leave in one. */
+#define SEND_IOV 64
+
+/* --- state --------------------------------------------------------------------------------- */
+
+bool smux__io_can_receive(const smux_session *session)
+{
+    return !session->ended && !session->eof && !session->starved &&
+           smux_engine_wants_read(session->engine);
+}
+
+bool smux__io_is_blocked(const smux_session *session)
+{
+    return session->write_blocked && !session->ended && !session->send_failed;
+}
+
+bool smux__io_can_send(const smux_session *session)
+{
+    return !session->write_blocked && !session->ended && !session->send_failed &&
+           smux_engine_wants_write(session->engine);
+}
+
+unsigned smux__io_awaited(const smux_session *session, enum smux_transport_event direction)
+{
+    const struct smux_transport *transport = &session->transport;
+
+    return transport->ops->events != NULL
+               ? transport->ops->events(transport->ctx, (unsigned)direction)
+               : (unsigned)direction;
+}
+
+void smux__io_tick(smux_session *session)
+{
+    uint64_t now_us = smux_now_us();
+
+    if (smux_engine_deadline(session->engine) <= now_us) {
+        (void)smux_engine_tick(session->engine, now_us);
+        smux__session_update(session);
+    }
+}
+
+/* --- failure ------------------------------------------------------------------------------- */
+
+static const char *io_error_text(const smux_session *session)
+{
+    const struct smux_transport *transport = &session->transport;
+
+    return transport->ops->error != NULL ? transport->ops->error(transport->ctx)
+                                         : smux_strerror(SMUX_EIO);
+}
+
+void smux__io_fail(smux_session *session, const char *doing, const char *why)
+{
+    char text[160];
+
+    (void)snprintf(text, sizeof text, "%s the transport failed: %s", doing, why);
+    smux_engine_fail(session->engine, SMUX_EIO, text);
+    smux__session_update(session);
+}
+
+/* The engine turns this into an ordinary end if the peer had ended before in order. */
+static void io_fail_send(smux_session *session)
+{
+    smux__io_fail(session, "writing to", session->send_error);
+}
+
+/* --- in ------------------------------------------------------------------------------------ */
+
+static int io_readv(smux_session *session, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    const struct smux_transport *transport = &session->transport;
+
+    session->reading = true;
+    smux__session_begin_io(session);
+    int status = transport->ops->readv(transport->ctx, iov, n, out_len);
+    smux__session_lock(session);
+    session->reading = false;
+    session->turn++;
+    return status;
+}
+
+/* The peer's data ends. If we cannot send either, nothing is left to be done. */
+static void io_take_eof(smux_session *session)
+{
+    session->eof = true;
+    smux_engine_recv_eof(session->engine, smux_now_us());
+    smux__session_update(session);
+}
+
+/* What a read without data means. */
+static enum smux__io io_take_nothing(smux_session *session, int status)
+{
+    if (status == SMUX_EOF) {
+        io_take_eof(session);
+    } else if (status != SMUX_EAGAIN) {
+        smux__io_fail(session, "reading from", io_error_text(session));
+    } else {
+        session->read_dry = true;
+    }
+    if (session->send_failed) { /* all that had arrived before has been read */
+        io_fail_send(session);
+    }
+    return session->ended || session->eof ? SMUX__IO_IDLE : SMUX__IO_BLOCKED;
+}
+
+enum smux__io smux__io_receive(smux_session *session)
+{
+    struct smux_iov iov[2];
+    size_t len = 0;
+
+    if (!smux__io_can_receive(session)) {
+        return SMUX__IO_IDLE;
+    }
+    int n = smux_engine_recv_iov(session->engine, iov);
+    if (n == 0) {
+        session->starved = smux__io_can_receive(session);
+        return SMUX__IO_IDLE;
+    }
+    size_t room = iov[0].len + (n > 1 ? iov[1].len : 0);
+    int status = io_readv(session, iov, n, &len);
+    (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
+    enum smux__io result = SMUX__IO_PROGRESS;
+    if (status == SMUX_OK) {
+        session->read_dry = len < room; /* likely: saves a call that finds nothing */
+        smux__session_update(session);
+    } else {
+        result = io_take_nothing(session, status);
+    }
+    smux__session_end_io(session);
+    return result;
+}
+
+/* --- out ----------------------------------------------------------------------------------- */
+
+static size_t io_total(const struct smux_iov *iov, int n)
+{
+    size_t total = 0;
+
+    for (int i = 0; i < n; i++) {
+        total += iov[i].len;
+    }
+    return total;
+}
+
+/* The transport takes no more. What the peer sent before is still worth reading [END-2], so the
+ * end comes when that is done: by the one who receives, or when this call leaves. */
+static void io_take_send_failure(smux_session *session)
+{
+    session->send_failed = true;
+    session->send_error = io_error_text(session);
+    session->read_dry = false;
+    smux__waiter_fire(session, session->receiver);
+}
+
+void smux__io_give_up(smux_session *session)
+{
+    session->receiver = &smux__somebody;
+    while (smux__io_receive(session) == SMUX__IO_PROGRESS) {
+    }
+    session->receiver = NULL;
+    if (!session->ended) {
+        io_fail_send(session);
+    }
+}
+
+static int io_writev(smux_session *session, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    const struct smux_transport *transport = &session->transport;
+
+    session->writing = true;
+    smux__session_begin_io(session);
+    int status = transport->ops->writev(transport->ctx, iov, n, out_len);
+    smux__session_lock(session);
+    session->writing = false;
+    return status;
+}
+
+/* Sends once. */
+static enum smux__io io_send(smux_session *session)
+{
+    struct smux_iov iov[SEND_IOV];
+    size_t len = 0;
+
+    if (!smux__io_can_send(session)) {
+        return SMUX__IO_IDLE;
+    }
+    int n = smux_engine_send_iov(session->engine, iov, SEND_IOV, smux_now_us());
+    if (n == 0) {
+        return SMUX__IO_IDLE;
+    }
+    size_t total = io_total(iov, n);
+    int status = io_writev(session, iov, n, &len);
+    smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
+    smux__write_return_loans(session);
+    if (status != SMUX_OK && status != SMUX_EAGAIN) {
+        io_take_send_failure(session);
+    }
+    session->write_blocked = len < total; /* a short write means that it is full */
+    smux__session_update(session);
+    smux__session_end_io(session);
+    return len > 0 ? SMUX__IO_PROGRESS : SMUX__IO_BLOCKED;
+}
+
+bool smux__io_flush(smux_session *session, struct smux__waiter *self)
+{
+    bool moved = false;
+
+    if (!smux__io_can_send(session) || (session->sender != NULL && session->sender != self)) {
+        return false;
+    }
+    bool had_role = session->sender == self && self != &smux__somebody;
+    session->sender = self;
+    while (io_send(session) == SMUX__IO_PROGRESS) {
+        moved = true;
+    }
+    if (!had_role) {
+        session->sender = NULL;
+    }
+    return moved;
+}

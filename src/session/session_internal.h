@@ -1,0 +1,312 @@
+/*
+ * session_internal.h - the state of a session, and what the parts of this layer offer each other.
+ *
+ *   session.c     life of a session, entering and leaving it
+ *   close.c       its orderly end
+ *   accept.c      open and accept
+ *   stream.c      life of a stream, reading, properties
+ *   write.c       writing
+ *   wait.c        blocked calls: who sleeps, who does the I/O meanwhile
+ *   io.c          transport <-> engine
+ *   background.c  the thread that serves sessions nobody waits on, and the timers
+ *
+ * One lock a session guards everything but the system calls. Two roles keep these apart:
+ *
+ *   receiver  the one who reads from the transport into the engine, or polls for it
+ *   sender    the one who moves output to the transport, or polls for it to take more
+ *
+ * A call that must wait takes the roles that are free and does the work of the session until its
+ * own condition holds; others that wait sleep. A caller who only leaves something to send becomes
+ * sender for as long as the transport takes it. What nobody does is left to the background:
+ *
+ *                    wait()                          condition holds, others sleep: an heir is woken
+ *        [free] ----------------> [a blocked call] -------------------------------> [the heir]
+ *         ^  |                          |
+ *         |  | some ms later            | condition holds, nobody sleeps
+ *         |  v                          v
+ *   [background: epoll] <---------- [free]
+ *
+ * Lock order: session, then background; the latter is held for a few instructions only.
+ */
+#ifndef SMUX__SESSION_INTERNAL_H
+#define SMUX__SESSION_INTERNAL_H
+
+#include "heap.h"
+#include "port.h"
+#include "registry.h"
+#include "ring.h"
+
+#include <smux/engine.h>
+#include <smux/session.h>
+
+/* --- waiting ------------------------------------------------------------------------------- */
+
+/* What a blocked call waits for. */
+enum smux__wait_kind {
+    SMUX__WAIT_READ,
+    SMUX__WAIT_WRITE,
+    SMUX__WAIT_ACCEPT,
+    SMUX__WAIT_DRAIN
+};
+
+/* A blocked call; lives on the stack of its thread. */
+struct smux__waiter {
+    struct smux_session *session;
+    struct smux_stream *stream; /* NULL for accept and drain */
+    enum smux__wait_kind kind;
+    bool fired;                /* something happened: look at the condition again */
+    bool sleeping;             /* in session.sleepers */
+    bool polling;              /* waits for the transport with its alarm, if it has one */
+    bool tried;                /* has looked at the transport once, as even a late call may */
+    struct smux__node peer;    /* in stream.waiters or session.accepters */
+    struct smux__node sleeper; /* in session.sleepers, while it sleeps and has not fired */
+    struct smux__bell *alarm;  /* to be woken from poll; NULL until needed */
+    smux_estream *accepted;    /* a stream handed over to an accepter */
+    struct smux__node claim;   /* in session.claims: a writer wants its memory back, write.c */
+    size_t loan_kept;          /* how much of it counts as written */
+    struct smux__event event;
+};
+
+/* Stands for a role owner that cannot be woken, as it will be back in a moment. */
+extern struct smux__waiter smux__somebody;
+
+/* --- streams ------------------------------------------------------------------------------- */
+
+/* The part of a stream that this layer adds; the engine keeps it beside its own. Every stream
+ * has one, a million of them idle: keep it small. */
+struct smux_stream {
+    struct smux_session *session;
+    smux_estream *engine_stream;
+    struct smux__node *waiters; /* blocked calls, in order of arrival */
+    uint32_t read_deadline_low; /* deadlines have 48 bits, enough for nine years since boot */
+    uint32_t write_deadline_low;
+    uint16_t read_deadline_high;
+    uint16_t write_deadline_high;
+    uint32_t callers : 30; /* calls inside */
+    uint32_t closed : 1;   /* its handle is gone; the last caller releases it */
+    uint32_t copying : 1;  /* a copy_to has shown data to its sink */
+};
+
+_Static_assert(sizeof(struct smux_stream) <= 48, "an idle stream is to stay small");
+
+/* --- sessions ------------------------------------------------------------------------------ */
+
+/* Threads to be woken when the lock is released. */
+#define SMUX__WAKES 16
+
+/* What the background knows of a session, see background.c. */
+struct smux__served {
+    struct smux__timed timer; /* registered deadline; changed with both locks held */
+    struct smux__node node;   /* in the list of those to be looked at soon */
+    bool attended;            /* is in that list; changed with both locks held */
+    bool urgent;              /* output waits for the next look */
+    bool hung_up;             /* the read descriptor has no news but what a read would tell */
+    unsigned armed;           /* SMUX__ARMED_*, as of the last time epoll reported */
+    unsigned seen_turn;       /* session.turn at the last look */
+    int read_fd, write_fd;    /* in epoll; -1 once forgotten */
+    uint64_t number;          /* in the registry */
+};
+
+enum smux__armed {
+    SMUX__ARMED_READ = SMUX_WAIT_READ,   /* epoll reports input */
+    SMUX__ARMED_WRITE = SMUX_WAIT_WRITE, /* epoll reports room for output */
+    SMUX__ARMED_ERROR = 4 /* epoll reports failure of the read descriptor; so does it with READ */
+};
+
+struct smux_session {
+    struct smux__lock lock;
+    smux_engine *engine;
+    struct smux_transport transport; /* ops == NULL once closed */
+
+    struct smux__waiter *receiver; /* NULL: nobody */
+    struct smux__waiter *sender;   /* NULL: nobody */
+    struct smux__waiter *heir;     /* was woken to become receiver, and has not come yet */
+    struct smux__waiter *drainer;  /* smux_session_close(), while it waits */
+    struct smux__node *sleepers;   /* waiters that sleep */
+    struct smux__node *accepters;  /* waiters in smux_session_accept() */
+    struct smux__node *claims;     /* waiters that want a loan back as soon as nobody writes */
+    uint32_t n_waiters;            /* blocked calls */
+
+    uint32_t handles;  /* of the application: its own, and one a stream */
+    uint32_t callers;  /* calls inside */
+    uint32_t io_users; /* calls that use the transport without the lock */
+    unsigned turn;     /* grows with every receive; tells the background who is active */
+
+    bool writing;       /* a writev is under way */
+    bool reading;       /* a readv is under way */
+    bool write_blocked; /* the transport took no more; cleared when poll says so */
+    bool read_dry;      /* the last read found less than it asked for: poll first */
+    bool starved;       /* there was no memory to read into: rests until the next look */
+    bool eof;           /* the transport ended in order */
+    bool send_failed;   /* the transport takes no more for good */
+    bool closing;       /* smux_session_close() was called */
+    bool lingering;     /* which still needs the transport after the end */
+    bool ended;         /* the engine is dead, and everybody was told */
+
+    unsigned n_wakes;
+    struct smux__event *wakes[SMUX__WAKES];
+
+    uint64_t accept_deadline_us;
+    uint64_t polled_until_us; /* a caller polls and minds the engine's timers from then on;
+                                 SMUX_NEVER if none does */
+    uint32_t drain_timeout_ms;
+    unsigned generation;    /* smux__port_generation at its birth */
+    const char *send_error; /* text of a failed write */
+    char *addresses[2];     /* local and remote, kept when the transport is closed; or NULL */
+    const struct smux_allocator *allocator;
+    struct smux__served served;
+};
+
+/* --- session.c ----------------------------------------------------------------------------- */
+
+/* Takes the lock and counts the caller, who may then give the lock away for a while. */
+void smux__session_enter(smux_session *session);
+
+/* When output that a call leaves behind is sent. */
+enum smux__haste {
+    SMUX__NOW, /* by this call, unless somebody else is at it */
+    SMUX__SOON /* within a millisecond: more will follow at once */
+};
+
+/* Leaves the session in good hands and releases the lock. It may be gone afterwards. */
+void smux__session_leave(smux_session *session, enum smux__haste haste);
+
+/* Releases the lock for a while and wakes those that fired. */
+void smux__session_unlock(smux_session *session);
+void smux__session_lock(smux_session *session);
+
+/* To be called after everything that may change streams or kill the engine: tells the waiters. */
+void smux__session_update(smux_session *session);
+
+/* Brackets a use of the transport without the lock. */
+void smux__session_begin_io(smux_session *session);
+void smux__session_end_io(smux_session *session);
+
+/* Closes the transport if it is time: the session has ended and nobody uses it. */
+void smux__session_close_transport(smux_session *session);
+
+/* Tells whether the session was inherited through fork and may only be closed. */
+bool smux__session_is_inherited(const smux_session *session);
+
+/* Drops a handle in a process that inherited it. */
+void smux__session_abandon(smux_session *session);
+
+/* Memory from the allocator of the session. */
+void *smux__session_alloc(const struct smux_allocator *allocator, size_t size);
+void smux__session_free(const struct smux_allocator *allocator, void *ptr);
+
+/* --- stream.c ------------------------------------------------------------------------------ */
+
+/* Makes a stream of the engine a handle of the application. */
+smux_stream *smux__stream_adopt(smux_session *session, smux_estream *engine_stream);
+
+/* As smux__session_enter() and leave, and keeps the stream alive meanwhile. */
+smux_session *smux__stream_enter(smux_stream *stream);
+void smux__stream_leave(smux_stream *stream, enum smux__haste haste);
+
+/* Until when writing waits. */
+uint64_t smux__stream_write_deadline(const smux_stream *stream);
+
+/* --- accept.c ------------------------------------------------------------------------------ */
+
+/* Hands new streams to those that wait for one. */
+void smux__accept_deliver(smux_session *session);
+
+/* --- wait.c -------------------------------------------------------------------------------- */
+
+/* Joins the waiters of a stream, or with NULL of the session. */
+void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux_stream *stream,
+                        enum smux__wait_kind kind);
+
+/* Leaves them, and passes the roles on. */
+void smux__waiter_end(struct smux__waiter *waiter);
+
+/**
+ * Waits until the condition of the waiter may have changed. The lock is held before and after,
+ * but not always in between.
+ *
+ * @return SMUX_OK: look again; SMUX_EDEADLINE
+ */
+int smux__waiter_wait(struct smux__waiter *waiter, uint64_t deadline_us);
+
+/* Only sleeps, without a hand in I/O: for waiting on another thread. False at the deadline. */
+bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us);
+
+/* Wakes a waiter, wherever it waits. NULL is fine. */
+void smux__waiter_fire(smux_session *session, struct smux__waiter *waiter);
+
+/* Wakes those of a list that wait for this. */
+void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smux__wait_kind kind);
+
+/* Wakes all blocked calls of a session. */
+void smux__waiters_fire_all(smux_session *session);
+
+/* Wakes somebody to receive, if nobody does and somebody sleeps. */
+void smux__waiters_find_heir(smux_session *session);
+
+/* The first writer of a stream, whose turn it is; NULL if none waits. */
+struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream);
+
+/* --- io.c ---------------------------------------------------------------------------------- */
+
+enum smux__io {
+    SMUX__IO_PROGRESS, /* something moved */
+    SMUX__IO_BLOCKED,  /* the transport has to be polled first */
+    SMUX__IO_IDLE      /* nothing may be moved now */
+};
+
+/* Reads once. The caller has taken the receiver's role. */
+enum smux__io smux__io_receive(smux_session *session);
+
+/* Sends until there is nothing left or the transport is full, unless somebody else is sender.
+ * `self` is the waiter that calls, or &smux__somebody. True if it sent something. */
+bool smux__io_flush(smux_session *session, struct smux__waiter *self);
+
+/* Tells whether somebody should read from the transport. */
+bool smux__io_can_receive(const smux_session *session);
+
+/* Tells whether there is output that only the transport holds up. */
+bool smux__io_is_blocked(const smux_session *session);
+
+/* Tells whether there is output that could be sent now. */
+bool smux__io_can_send(const smux_session *session);
+
+/* The poll events to wait for in one direction: TLS may have to write before it can read. */
+unsigned smux__io_awaited(const smux_session *session, enum smux_transport_event direction);
+
+/* Lets the timers of the engine run if one is due. */
+void smux__io_tick(smux_session *session);
+
+/* Ends the session because the transport failed. */
+void smux__io_fail(smux_session *session, const char *doing, const char *why);
+
+/* Ends it after a failed write, when nobody receives: reads what there is and fails. */
+void smux__io_give_up(smux_session *session);
+
+/* --- write.c ------------------------------------------------------------------------------- */
+
+/* Gives the loans back that were claimed. To be called when no writev is under way. */
+void smux__write_return_loans(smux_session *session);
+
+/* --- background.c -------------------------------------------------------------------------- */
+
+/* Sees to it that the thread runs and has room for one more session: SMUX_OK, SMUX_EIO,
+ * SMUX_ENOMEM. To be undone with smux__background_remove(). */
+int smux__background_join(smux_session *session);
+
+/* Begins to watch the descriptors of a session: SMUX_OK, SMUX_EIO, SMUX_EINVAL for descriptors
+ * that cannot be watched. With the lock held. */
+int smux__background_watch(smux_session *session, int read_fd, int write_fd);
+
+/* Watches them no more. With the lock held. */
+void smux__background_forget(smux_session *session);
+
+/* Lets go of a session that will be freed, and ends the thread with the last one. The session
+ * must not be locked. */
+void smux__background_remove(smux_session *session);
+
+/* Sees to it that somebody does what the session needs. To be called before the lock is
+ * released for good. */
+void smux__background_settle(smux_session *session);
+
+#endif

@@ -1,0 +1,388 @@
+/*
+ * wait.c - blocked calls.
+ *
+ * Nothing gets lost between a look at a condition and the sleep that follows: the lock is held
+ * from the one to the other, and whatever changes a condition runs with the lock and fires those
+ * who wait for it.
+ */
+#include "session_internal.h"
+
+#include "../transport/bell.h"
+
+#include <smux/transport.h>
+
+#include <assert.h>
+#include <string.h>
+
+struct smux__waiter smux__somebody;
+
+static struct smux__waiter *waiter_of_peer(struct smux__node *node)
+{
+    return SMUX__OBJECT(node, struct smux__waiter, peer);
+}
+
+static struct smux__waiter *waiter_of_sleeper(struct smux__node *node)
+{
+    return SMUX__OBJECT(node, struct smux__waiter, sleeper);
+}
+
+/* The list that a waiter waits in; a drainer is alone. */
+static struct smux__node **waiter_list(struct smux__waiter *waiter)
+{
+    if (waiter->stream != NULL) {
+        return &waiter->stream->waiters;
+    }
+    return waiter->kind == SMUX__WAIT_ACCEPT ? &waiter->session->accepters : NULL;
+}
+
+/* --- waking -------------------------------------------------------------------------------- */
+
+/* Sets the event of a sleeper; the system call follows when the lock is released. */
+static void waiter_rouse(smux_session *session, struct smux__waiter *waiter)
+{
+    smux__ring_remove(&session->sleepers, &waiter->sleeper);
+    waiter->sleeping = false;
+    smux__event_set(&waiter->event);
+    if (session->n_wakes == SMUX__WAKES) {
+        smux__event_wake(session->wakes[--session->n_wakes]);
+    }
+    session->wakes[session->n_wakes++] = &waiter->event;
+}
+
+void smux__waiter_fire(smux_session *session, struct smux__waiter *waiter)
+{
+    if (waiter == NULL || waiter == &smux__somebody || waiter->fired) {
+        return;
+    }
+    waiter->fired = true;
+    if (waiter->sleeping) {
+        waiter_rouse(session, waiter);
+    } else if (waiter->polling && waiter->alarm != NULL) {
+        smux__bell_set(waiter->alarm, true);
+    }
+}
+
+void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smux__wait_kind kind)
+{
+    for (struct smux__node *node = head; node != NULL; node = smux__ring_next(head, node)) {
+        struct smux__waiter *waiter = waiter_of_peer(node);
+        if (waiter->kind == kind) {
+            smux__waiter_fire(session, waiter);
+        }
+    }
+}
+
+/* Those that neither sleep nor own a role are awake, and will look before they sleep. */
+void smux__waiters_fire_all(smux_session *session)
+{
+    while (session->sleepers != NULL) {
+        smux__waiter_fire(session, waiter_of_sleeper(session->sleepers));
+    }
+    smux__waiter_fire(session, session->receiver);
+    smux__waiter_fire(session, session->sender);
+    smux__waiter_fire(session, session->drainer);
+}
+
+void smux__waiters_find_heir(smux_session *session)
+{
+    if (session->receiver != NULL || session->heir != NULL || session->sleepers == NULL ||
+        !smux__io_can_receive(session)) {
+        return;
+    }
+    session->heir = waiter_of_sleeper(session->sleepers);
+    smux__waiter_fire(session, session->heir);
+}
+
+struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream)
+{
+    for (struct smux__node *node = stream->waiters; node != NULL;
+         node = smux__ring_next(stream->waiters, node)) {
+        if (waiter_of_peer(node)->kind == SMUX__WAIT_WRITE) {
+            return waiter_of_peer(node);
+        }
+    }
+    return NULL;
+}
+
+/* --- beginning and end --------------------------------------------------------------------- */
+
+void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux_stream *stream,
+                        enum smux__wait_kind kind)
+{
+    memset(waiter, 0, sizeof *waiter);
+    waiter->session = session;
+    waiter->stream = stream;
+    waiter->kind = kind;
+    smux__event_init(&waiter->event);
+    struct smux__node **list = waiter_list(waiter);
+    if (list != NULL) {
+        smux__ring_append(list, &waiter->peer);
+    }
+    session->n_waiters++;
+}
+
+static void waiter_leave_roles(struct smux__waiter *waiter)
+{
+    smux_session *session = waiter->session;
+
+    if (session->receiver == waiter) {
+        session->receiver = NULL;
+    }
+    if (session->sender == waiter) {
+        session->sender = NULL;
+    }
+    if (session->heir == waiter) {
+        session->heir = NULL;
+    }
+}
+
+void smux__waiter_end(struct smux__waiter *waiter)
+{
+    smux_session *session = waiter->session;
+    struct smux__node **list = waiter_list(waiter);
+
+    if (list != NULL) {
+        smux__ring_remove(list, &waiter->peer);
+    }
+    if (waiter->kind == SMUX__WAIT_WRITE) { /* the next in turn */
+        smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
+    }
+    session->n_waiters--;
+    waiter_leave_roles(waiter);
+    smux__alarm_return(waiter->alarm);
+    smux__event_deinit(&waiter->event);
+    smux__waiters_find_heir(session);
+}
+
+/* --- sleeping ------------------------------------------------------------------------------ */
+
+bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us)
+{
+    smux_session *session = waiter->session;
+
+    atomic_store_explicit(&waiter->event.set, 0, memory_order_relaxed);
+    smux__ring_append(&session->sleepers, &waiter->sleeper);
+    waiter->sleeping = true;
+    smux__waiters_find_heir(session); /* the role may have become free without notice */
+    smux__background_settle(session);
+    smux__session_unlock(session);
+    bool in_time = smux__event_wait(&waiter->event, deadline_us);
+    smux__session_lock(session);
+    if (waiter->sleeping) {
+        smux__ring_remove(&session->sleepers, &waiter->sleeper);
+        waiter->sleeping = false;
+    }
+    return in_time;
+}
+
+/* --- with a role --------------------------------------------------------------------------- */
+
+static bool waiter_has_role(const struct smux__waiter *waiter)
+{
+    return waiter->session->receiver == waiter || waiter->session->sender == waiter;
+}
+
+/* Takes what is free and of use, and drops what is of no use any more. */
+static void waiter_choose_roles(struct smux__waiter *waiter)
+{
+    smux_session *session = waiter->session;
+    bool can_receive = smux__io_can_receive(session);
+    bool blocked = smux__io_is_blocked(session);
+
+    if (session->heir == waiter) {
+        session->heir = NULL;
+    }
+    if (session->receiver == NULL && can_receive) {
+        session->receiver = waiter;
+    } else if (session->receiver == waiter && !can_receive) {
+        session->receiver = NULL;
+    }
+    if (session->sender == NULL && blocked) {
+        session->sender = waiter;
+    } else if (session->sender == waiter && !blocked) {
+        session->sender = NULL;
+    }
+}
+
+/* What poll(2) is to watch: descriptors of the transport and the alarm. */
+struct watch {
+    struct pollfd fds[3];
+    unsigned n;
+};
+
+static void watch_add(struct watch *watch, int fd, short events)
+{
+    for (unsigned i = 0; i < watch->n; i++) {
+        if (watch->fds[i].fd == fd) {
+            watch->fds[i].events |= events;
+            return;
+        }
+    }
+    watch->fds[watch->n++] = (struct pollfd){.fd = fd, .events = events};
+}
+
+static void watch_transport(struct watch *watch, const smux_session *session, unsigned awaited)
+{
+    const struct smux_transport *transport = &session->transport;
+
+    if ((awaited & SMUX_WAIT_READ) != 0) {
+        watch_add(watch, transport->ops->fd(transport->ctx, SMUX_WAIT_READ), POLLIN);
+    }
+    if ((awaited & SMUX_WAIT_WRITE) != 0) {
+        watch_add(watch, transport->ops->fd(transport->ctx, SMUX_WAIT_WRITE), POLLOUT);
+    }
+}
+
+/* Which of the awaited events came; failure counts as both, as trying tells more. */
+static unsigned watch_result(const struct watch *watch, const smux_session *session)
+{
+    const struct smux_transport *transport = &session->transport;
+    unsigned result = 0;
+
+    for (unsigned i = 0; i < watch->n; i++) {
+        short revents = watch->fds[i].revents;
+        bool failed = (revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+        int fd = watch->fds[i].fd;
+        if ((revents & POLLIN) != 0 ||
+            (failed && fd == transport->ops->fd(transport->ctx, SMUX_WAIT_READ))) {
+            result |= SMUX_WAIT_READ;
+        }
+        if ((revents & POLLOUT) != 0 ||
+            (failed && fd == transport->ops->fd(transport->ctx, SMUX_WAIT_WRITE))) {
+            result |= SMUX_WAIT_WRITE;
+        }
+    }
+    return result;
+}
+
+/* Without an alarm nobody can wake us, so we look around often instead. */
+#define NO_ALARM_US 5000
+
+static uint64_t waiter_poll_until(struct smux__waiter *waiter, uint64_t deadline_us)
+{
+    uint64_t until_us = smux_engine_deadline(waiter->session->engine);
+
+    if (deadline_us < until_us) {
+        until_us = deadline_us;
+    }
+    if (waiter->alarm == NULL && until_us > smux_now_us() + NO_ALARM_US) {
+        until_us = smux_now_us() + NO_ALARM_US;
+    }
+    return until_us;
+}
+
+/* Gives the lock away until something can be moved, the waiter fires, or time is up. */
+static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *watch,
+                                     uint64_t until_us)
+{
+    smux_session *session = waiter->session;
+
+    if (waiter->alarm != NULL) {
+        watch_add(watch, smux__bell_fd(waiter->alarm), POLLIN);
+    }
+    waiter->polling = true;
+    session->polled_until_us = until_us;
+    smux__session_begin_io(session);
+    smux__port_poll(watch->fds, watch->n, until_us);
+    smux__session_lock(session);
+    session->polled_until_us = SMUX_NEVER;
+    waiter->polling = false;
+    if (waiter->alarm != NULL) {
+        smux__bell_set(waiter->alarm, false);
+        watch->n--;
+    }
+    unsigned result = watch_result(watch, session);
+    smux__session_end_io(session);
+    return result;
+}
+
+/* Waits for the transport as the roles demand. */
+static void waiter_poll(struct smux__waiter *waiter, uint64_t deadline_us)
+{
+    smux_session *session = waiter->session;
+    struct watch watch = {.n = 0};
+    unsigned to_read = 0;
+    unsigned to_write = 0;
+
+    if (session->receiver == waiter) {
+        to_read = smux__io_awaited(session, SMUX_WAIT_READ);
+    }
+    if (session->sender == waiter) {
+        to_write = smux__io_awaited(session, SMUX_WAIT_WRITE);
+    }
+    if (waiter->alarm == NULL) {
+        waiter->alarm = smux__alarm_borrow();
+    }
+    watch_transport(&watch, session, to_read | to_write);
+    unsigned ready = waiter_poll_unlocked(waiter, &watch, waiter_poll_until(waiter, deadline_us));
+    if ((ready & to_read) != 0) {
+        session->read_dry = false;
+    }
+    if ((ready & to_write) != 0) {
+        session->write_blocked = false;
+    }
+    smux__io_tick(session);
+}
+
+/* Tells whether a read is worth a try; if not, poll will tell when. */
+static bool waiter_should_receive(const struct smux__waiter *waiter)
+{
+    const smux_session *session = waiter->session;
+    const struct smux_transport *transport = &session->transport;
+
+    return session->receiver == waiter &&
+           (!session->read_dry ||
+            (transport->ops->pending != NULL && transport->ops->pending(transport->ctx)));
+}
+
+/* Moves what can be moved, or waits until something can. */
+static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool late)
+{
+    smux_session *session = waiter->session;
+
+    if (waiter_should_receive(waiter) || (late && session->receiver == waiter)) {
+        if (smux__io_receive(session) == SMUX__IO_PROGRESS) {
+            (void)smux__io_flush(session, waiter); /* window updates, mostly */
+            return;
+        }
+    }
+    if (!late && !waiter->fired && waiter_has_role(waiter)) {
+        waiter_poll(waiter, deadline_us);
+    }
+}
+
+static bool waiter_take_fired(struct smux__waiter *waiter)
+{
+    bool fired = waiter->fired;
+
+    waiter->fired = false;
+    return fired;
+}
+
+int smux__waiter_wait(struct smux__waiter *waiter, uint64_t deadline_us)
+{
+    smux_session *session = waiter->session;
+
+    for (;;) {
+        if (waiter_take_fired(waiter)) {
+            return SMUX_OK;
+        }
+        bool late = deadline_us != SMUX_NEVER && smux_now_us() >= deadline_us;
+        if (late && waiter->tried) {
+            return SMUX_EDEADLINE;
+        }
+        waiter->tried = true;
+        if (smux__io_flush(session, waiter)) {
+            return SMUX_OK; /* there may be room now */
+        }
+        if (waiter->fired) {
+            continue;
+        }
+        waiter_choose_roles(waiter);
+        if (waiter_has_role(waiter)) {
+            waiter_work(waiter, deadline_us, late);
+        } else if (!late) {
+            (void)smux__waiter_sleep(waiter, deadline_us);
+        }
+    }
+}
