@@ -1,3 +1,5 @@
+#define _GNU_SOURCE 1
+
 #include "values.h"
 
 #include <ctype.h>
@@ -13,8 +15,8 @@ struct unit {
 };
 
 static const struct unit size_units[] = {
-    {"", 1},       {"B", 1},           {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30},
-    {"kB", 1000u}, {"MB", 1000000u},   {"GB", 1000000000u},
+    {"", 1},           {"B", 1},      {"KiB", 1u << 10}, {"MiB", 1u << 20},
+    {"GiB", 1u << 30}, {"kB", 1000u}, {"MB", 1000000u},  {"GB", 1000000000u},
 };
 
 /* In milliseconds. */
