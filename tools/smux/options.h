@@ -95,12 +95,12 @@ struct option_list {
 /* A subcommand. */
 struct command {
     const char *name;
-    enum option_command id;      /* selects the rows of the lists */
-    const char *synopsis;        /* lines of usage without the program's name */
-    const char *about;           /* paragraphs that follow */
-    struct option_list lists[2]; /* searched in this order; the second may be empty */
-    size_t settings_size;        /* size of the struct to fill; it begins with struct settings */
-    size_t max_operands;         /* words that are no options */
+    enum option_command id;             /* selects the rows of the lists */
+    const char *synopsis;               /* lines of usage without the program's name */
+    const char *about;                  /* paragraphs that follow */
+    const struct option_list *lists[2]; /* searched in this order; the second may be NULL */
+    size_t settings_size;               /* of the struct to fill; begins with struct settings */
+    size_t max_operands;                /* words that are no options */
 };
 
 /* The rows of `server`, `client` and (masked by FOR_BENCH) `bench`. */
@@ -119,6 +119,9 @@ extern const struct option_list common_options;
 int options_parse(const struct command *command, int argc, char **argv, void *settings,
                   const char **operands);
 
+/* Returns the next row of a command, starting with *at = 0; NULL after the last. */
+const struct option_spec *options_next(const struct command *command, size_t *at);
+
 /* Writes the help of a command. */
 void options_help(const struct command *command, FILE *out);
 
@@ -131,8 +134,5 @@ const char *option_display_name(const struct option_spec *spec, char *out, size_
 
 /* Returns the name among the options of a command that is nearest to `word`, or NULL. */
 const char *option_nearest(const struct command *command, const char *word);
-
-/* Prints "smux: MESSAGE" on standard error. */
-void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -86,7 +86,7 @@ struct settings {
     uint32_t drain_timeout;
 
     const char *log;
-    uint32_t log_level;  /* enum log_level */
+    uint32_t log_level;  /* enum level */
     uint32_t log_format; /* enum log_format */
     uint32_t quiet;      /* enum quiet */
     const char *name;
