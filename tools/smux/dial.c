@@ -1,0 +1,342 @@
+#define _GNU_SOURCE 1
+
+#include "dial.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "values.h"
+
+/* A Unix socket whose backlog is full cannot be waited for; look again after this time. */
+#define BUSY_RETRY_MS 20
+
+struct dial {
+    struct dial_queue *queue;
+    struct dial *next; /* in the queue */
+    uv_loop_t *loop;
+    struct address address;
+    uint32_t timeout_ms;
+    uint64_t deadline_ms;
+    void (*prepare)(void *arg, int fd);
+    dial_done done; /* NULL once called or cancelled */
+    void *arg;
+
+    struct address_list found;
+    size_t at; /* the address being tried */
+    int fd;
+    bool running; /* counted by the queue */
+    bool resolving;
+    bool polling; /* poll is a handle of the loop */
+    const char *error;
+    uv_getaddrinfo_t resolver;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    unsigned open_handles;
+};
+
+static void dial_try(struct dial *dial);
+static void dial_begin(struct dial *dial);
+
+/* --- the queue --------------------------------------------------------------------------- */
+
+static void queue_push(struct dial_queue *queue, struct dial *dial)
+{
+    if (queue->first == NULL) {
+        queue->first = dial;
+    } else {
+        queue->last->next = dial;
+    }
+    queue->last = dial;
+}
+
+static void queue_remove(struct dial_queue *queue, const struct dial *dial)
+{
+    struct dial *before = NULL;
+
+    for (struct dial *d = queue->first; d != NULL; before = d, d = d->next) {
+        if (d != dial) {
+            continue;
+        }
+        *(before == NULL ? &queue->first : &before->next) = d->next;
+        if (queue->last == d) {
+            queue->last = before;
+        }
+        return;
+    }
+}
+
+static void queue_run(struct dial_queue *queue)
+{
+    while (queue->running < DIAL_LIMIT && queue->first != NULL) {
+        struct dial *dial = queue->first;
+        queue->first = dial->next;
+        queue->running++;
+        dial->running = true;
+        dial_begin(dial);
+    }
+}
+
+/* --- ending ------------------------------------------------------------------------------ */
+
+static void dial_free_if_idle(struct dial *dial)
+{
+    if (dial->done == NULL && dial->open_handles == 0 && !dial->resolving) {
+        free(dial);
+    }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct dial *dial = handle->data;
+
+    dial->open_handles--;
+    dial_free_if_idle(dial);
+}
+
+static void stop_polling(struct dial *dial)
+{
+    if (dial->polling) {
+        dial->polling = false;
+        uv_close((uv_handle_t *)&dial->poll, on_handle_closed);
+    }
+}
+
+/* Gives up everything but the socket, and the memory later. */
+static void dial_release(struct dial *dial)
+{
+    dial->done = NULL;
+    stop_polling(dial);
+    if (dial->resolving) {
+        uv_cancel((uv_req_t *)&dial->resolver);
+    }
+    if (dial->running) {
+        dial->running = false;
+        dial->queue->running--;
+    } else {
+        queue_remove(dial->queue, dial);
+    }
+    uv_close((uv_handle_t *)&dial->timer, on_handle_closed);
+    queue_run(dial->queue);
+}
+
+static void dial_finish(struct dial *dial, int fd, const char *error)
+{
+    dial_done done = dial->done;
+    void *arg = dial->arg;
+
+    dial->fd = -1;
+    dial_release(dial);
+    done(arg, fd, error);
+}
+
+void dial_cancel(struct dial *dial)
+{
+    if (dial->fd >= 0) {
+        stop_polling(dial);
+        close(dial->fd);
+        dial->fd = -1;
+    }
+    dial_release(dial);
+}
+
+/* --- trying addresses -------------------------------------------------------------------- */
+
+/* Gives up on the address that is being tried and goes on to the next one. */
+static void dial_next(struct dial *dial, const char *error)
+{
+    stop_polling(dial);
+    if (dial->fd >= 0) {
+        close(dial->fd);
+        dial->fd = -1;
+    }
+    dial->error = error;
+    dial->at++;
+    dial_try(dial);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct dial *dial = timer->data;
+
+    if (dial->resolving) {
+        dial_finish(dial, -1, "the name server does not answer");
+    } else if (dial->fd < 0) {
+        dial_try(dial); /* first call, or a Unix socket that was busy */
+    } else {
+        dial_next(dial, "connection timed out");
+    }
+}
+
+static void on_connected(uv_poll_t *poll, int status, int events)
+{
+    struct dial *dial = poll->data;
+    int error = 0;
+    socklen_t len = sizeof(error);
+    int fd = dial->fd;
+
+    (void)events;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error == 0 && status < 0) {
+        error = -status;
+    }
+    if (error != 0) {
+        dial_next(dial, value_errno_text(error));
+    } else {
+        dial_finish(dial, fd, NULL);
+    }
+}
+
+/* The address gets an equal share of the time that is left. */
+static void start_share(struct dial *dial)
+{
+    uint64_t now = uv_now(dial->loop);
+    uint64_t left = dial->deadline_ms > now ? dial->deadline_ms - now : 0;
+
+    uv_timer_start(&dial->timer, on_timer, left / (dial->found.n - dial->at) + 1, 0);
+}
+
+static void wait_connected(struct dial *dial)
+{
+    int error = uv_poll_init(dial->loop, &dial->poll, dial->fd);
+
+    if (error != 0) {
+        dial_next(dial, uv_strerror(error));
+        return;
+    }
+    dial->poll.data = dial;
+    dial->polling = true;
+    dial->open_handles++;
+    uv_poll_start(&dial->poll, UV_WRITABLE, on_connected);
+    start_share(dial);
+}
+
+/* The backlog of a Unix socket is full: its kernel says EAGAIN, and tells nothing later. */
+static void wait_busy(struct dial *dial)
+{
+    close(dial->fd);
+    dial->fd = -1;
+    if (uv_now(dial->loop) >= dial->deadline_ms) {
+        dial_next(dial, "the listener's backlog is full");
+    } else {
+        uv_timer_start(&dial->timer, on_timer, BUSY_RETRY_MS, 0);
+    }
+}
+
+static void dial_try(struct dial *dial)
+{
+    const struct endpoint_address *to = &dial->found.items[dial->at];
+    int result;
+
+    if (dial->at >= dial->found.n) {
+        dial_finish(dial, -1, dial->error);
+        return;
+    }
+    dial->fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (dial->fd < 0) {
+        dial_next(dial, value_errno_text(errno));
+        return;
+    }
+    if (dial->prepare != NULL) {
+        dial->prepare(dial->arg, dial->fd);
+    }
+    do {
+        result = connect(dial->fd, (const struct sockaddr *)(const void *)&to->sa, to->len);
+    } while (result != 0 && errno == EINTR);
+    if (result == 0) {
+        dial_finish(dial, dial->fd, NULL);
+    } else if (errno == EINPROGRESS) {
+        wait_connected(dial);
+    } else if (errno == EAGAIN && to->sa.ss_family == AF_UNIX) {
+        wait_busy(dial);
+    } else {
+        dial_next(dial, value_errno_text(errno));
+    }
+}
+
+/* --- starting ---------------------------------------------------------------------------- */
+
+static void on_resolved(uv_getaddrinfo_t *resolver, int status, struct addrinfo *found)
+{
+    struct dial *dial = resolver->data;
+
+    dial->resolving = false;
+    if (status == 0) {
+        address_list_add(&dial->found, found);
+        uv_freeaddrinfo(found);
+    }
+    if (dial->done == NULL) {
+        dial_free_if_idle(dial);
+    } else if (status != 0) {
+        dial_finish(dial, -1, uv_strerror(status));
+    } else {
+        dial_try(dial);
+    }
+}
+
+static void dial_resolve(struct dial *dial)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG};
+    char service[8];
+    int error;
+
+    snprintf(service, sizeof(service), "%u", dial->address.port);
+    dial->resolver.data = dial;
+    dial->resolving = true;
+    error = uv_getaddrinfo(dial->loop, &dial->resolver, on_resolved, dial->address.host, service,
+                           &hints);
+    if (error != 0) {
+        dial->resolving = false;
+        dial->error = uv_strerror(error);
+        uv_timer_start(&dial->timer, on_timer, 0, 0);
+    } else {
+        uv_timer_start(&dial->timer, on_timer, dial->timeout_ms, 0);
+    }
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    struct dial *dial = timer->data;
+
+    dial->deadline_ms = uv_now(dial->loop) + dial->timeout_ms;
+    if (address_resolve_now(&dial->address, false, &dial->found)) {
+        dial_try(dial);
+    } else {
+        dial_resolve(dial);
+    }
+}
+
+/* From the loop, so that `done` never comes before dial_start() has returned. */
+static void dial_begin(struct dial *dial)
+{
+    uv_timer_start(&dial->timer, on_turn, 0, 0);
+}
+
+struct dial *dial_start(struct dial_queue *queue, uv_loop_t *loop, const struct address *address,
+                        uint32_t timeout_ms, void (*prepare)(void *arg, int fd), dial_done done,
+                        void *arg)
+{
+    struct dial *dial = calloc(1, sizeof(*dial));
+
+    if (dial == NULL) {
+        return NULL;
+    }
+    dial->queue = queue;
+    dial->loop = loop;
+    dial->address = *address;
+    dial->timeout_ms = timeout_ms;
+    dial->prepare = prepare;
+    dial->done = done;
+    dial->arg = arg;
+    dial->fd = -1;
+    dial->error = "no address found";
+    uv_timer_init(loop, &dial->timer);
+    dial->timer.data = dial;
+    dial->open_handles++;
+    queue_push(queue, dial);
+    queue_run(queue);
+    return dial;
+}
