@@ -1,0 +1,407 @@
+#define _GNU_SOURCE 1
+
+#include "link.h"
+
+#include <smux/uv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "bench.h"
+#include "log.h"
+#include "relay.h"
+#include "socket_options.h"
+
+static const char *component(const struct link *link)
+{
+    return link->app->ops->name;
+}
+
+static uint64_t now_ms(const struct link *link)
+{
+    return uv_now(&link->app->loop);
+}
+
+/* --- life -------------------------------------------------------------------------------- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void link_free(struct link *link)
+{
+    struct app *app = link->app;
+
+    if (link->dirty) {
+        struct link **at = &app->dirty;
+        while (*at != link) {
+            at = &(*at)->next_dirty;
+        }
+        *at = link->next_dirty;
+    }
+    *link->at = link->next;
+    if (link->next != NULL) {
+        link->next->at = link->at;
+    }
+    app->n_links--;
+    bench_peer_free(link->bench);
+    smux_conn_free(link->conn);
+    uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+    app_check_drained(app);
+}
+
+/* Frees a dead link that nobody uses any more; drains a retired one. */
+static void link_settle(struct link *link)
+{
+    if (link->pins > 0 || link->n_relays > 0) {
+        return;
+    }
+    if (link->state == LINK_DEAD) {
+        link_free(link);
+    } else if (link->state == LINK_RETIRED && !link->draining) {
+        link->draining = true;
+        smux_conn_drain(link->conn);
+    }
+}
+
+static void link_unpin(struct link *link)
+{
+    link->pins--;
+    link_settle(link);
+}
+
+/* --- the log ----------------------------------------------------------------------------- */
+
+static void log_up(const struct link *link)
+{
+    const struct settings *settings = link->app->settings;
+    const struct smux_transport *t = smux_conn_transport(link->conn);
+    uint32_t rtt_us = t == NULL || t->ops->rtt_us == NULL ? 0 : t->ops->rtt_us(t->ctx);
+
+    LOG_EVENT(LEVEL_INFO, component(link), "session.up", LOG_U64("id", link->id),
+              LOG_STR("peer", link->peer),
+              rtt_us > 0 ? LOG_US("rtt", rtt_us) : LOG_STR("rtt", NULL),
+              LOG_U64("smux", smux_engine_version(link->engine)),
+              LOG_U64("framesize", settings->framesize), LOG_U64("streambuf", settings->streambuf),
+              LOG_STR("tls", "off"));
+}
+
+static void log_down(const struct link *link)
+{
+    int error = smux_engine_error(link->engine);
+    bool quiet = error == SMUX_ECLOSED || (error == SMUX_ETRUNCATED && link->n_relays == 0);
+
+    LOG_EVENT(quiet ? LEVEL_INFO : LEVEL_WARN, component(link), "session.down",
+              LOG_U64("id", link->id), LOG_STR("peer", link->peer),
+              LOG_MS("after", now_ms(link) - link->since_ms), LOG_U64("streams", link->n_relays),
+              LOG_STR("error", smux_engine_error_text(link->engine)));
+}
+
+/* --- events of the session --------------------------------------------------------------- */
+
+/* Notices the peer's first frame. */
+static void link_check_greeting(struct link *link)
+{
+    struct smux_session_stats stats;
+    const struct smux_frame_counts *in = &stats.frames_in;
+
+    if (link->greeted) {
+        return;
+    }
+    smux_engine_stats(link->engine, &stats);
+    if (in->syn + in->fin + in->psh + in->nop + in->upd == 0) {
+        return;
+    }
+    link->greeted = true;
+    uv_timer_stop(&link->timer);
+    if (link->role == SMUX_SERVER) {
+        log_up(link); /* the version was not known before */
+    }
+    if (link->ops->greeted != NULL) {
+        link->ops->greeted(link);
+    }
+}
+
+static void link_take_stream(struct link *link, smux_estream *stream)
+{
+    if (link->bench != NULL) {
+        bench_peer_on_stream(link->bench, stream);
+    } else if (link->state != LINK_UP) {
+        link_refuse_stream(link, stream, "the session is closing");
+    } else {
+        link->ops->stream(link, stream);
+    }
+}
+
+static void link_dispatch(struct link *link, smux_estream *stream, unsigned events)
+{
+    if (link->bench != NULL) {
+        bench_peer_on_event(link->bench, stream, events);
+        return;
+    }
+    struct relay *relay = *(struct relay **)smux_estream_user(stream);
+    if (relay != NULL) {
+        relay_on_event(relay, events);
+    }
+}
+
+static void on_ready(smux_conn *conn, void *user)
+{
+    struct link *link = user;
+    smux_estream *stream;
+    unsigned events;
+
+    (void)conn;
+    link->pins++;
+    link_check_greeting(link);
+    while (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
+        link_take_stream(link, stream);
+    }
+    while ((stream = smux_engine_next_ready(link->engine, &events)) != NULL) {
+        link_dispatch(link, stream, events);
+    }
+    link_unpin(link);
+}
+
+/* Tells every relay; each may end, and others with it. */
+static void end_relays(struct link *link)
+{
+    struct relay *next;
+
+    for (struct relay *relay = link->relays; relay != NULL; relay = next) {
+        next = relay->next;
+        relay_on_session_end(relay);
+    }
+}
+
+static void on_closed(smux_conn *conn, void *user)
+{
+    struct link *link = user;
+    bool owned = link->state == LINK_UP;
+
+    (void)conn;
+    link->pins++;
+    link->state = LINK_DEAD;
+    uv_timer_stop(&link->timer);
+    log_down(link);
+    if (owned && link->ops->down != NULL) {
+        link->ops->down(link);
+    }
+    end_relays(link);
+    link_unpin(link);
+}
+
+/* --- making ------------------------------------------------------------------------------ */
+
+static const struct smux_conn_events conn_events = {on_ready, on_closed};
+
+static void log_failed(struct app *app, const char *peer, const char *why)
+{
+    LOG_EVENT(LEVEL_WARN, app->ops->name, "handshake.failed", LOG_STR("peer", peer),
+              LOG_STR("error", why));
+}
+
+static void link_enlist(struct link *link)
+{
+    struct app *app = link->app;
+
+    link->next = app->links;
+    link->at = &app->links;
+    if (link->next != NULL) {
+        link->next->at = &link->next;
+    }
+    app->links = link;
+    app->n_links++;
+    app->totals.sessions++;
+    link->id = ++app->last_link_id;
+    link->since_ms = now_ms(link);
+    uv_timer_init(&app->loop, &link->timer);
+    link->timer.data = link;
+}
+
+/* Makes connection and engine, and joins them to the loop; on failure all of it is gone but the
+ * transport, if that is what `*transport` still holds. */
+static int link_start(struct link *link, enum smux_role role, struct smux_transport *transport)
+{
+    struct smux_config config;
+    size_t user_size = sizeof(struct relay *);
+    bool bench = link->app->settings->bench;
+    int status;
+
+    settings_session_config(link->app->settings, &config);
+    if (bench && bench_peer_user_size() > user_size) {
+        user_size = bench_peer_user_size();
+    }
+    status = smux_conn_new(role, transport, &config, user_size, &conn_events, link, &link->conn);
+    if (status != SMUX_OK) {
+        return status;
+    }
+    transport->ops = NULL;
+    link->engine = smux_conn_engine(link->conn);
+    if (bench) {
+        link->bench = bench_peer_new(link->conn);
+        status = link->bench == NULL ? SMUX_ENOMEM : SMUX_OK;
+    }
+    if (status == SMUX_OK) {
+        status = smux_uv_attach(link->conn, &link->app->loop);
+    }
+    return status;
+}
+
+struct link *link_new_on(struct app *app, enum smux_role role, struct smux_transport *transport,
+                         const char *peer, const struct link_ops *ops, void *owner)
+{
+    struct link *link = calloc(1, sizeof(*link));
+    int status = SMUX_ENOMEM;
+
+    if (link != NULL) {
+        link->app = app;
+        link->ops = ops;
+        link->owner = owner;
+        link->role = role;
+        snprintf(link->peer, sizeof(link->peer), "%s", peer);
+        status = link_start(link, role, transport);
+    }
+    if (status == SMUX_OK) {
+        link_enlist(link);
+        if (role == SMUX_CLIENT) {
+            log_up(link);
+        }
+        return link;
+    }
+    log_failed(app, peer, smux_strerror(status));
+    if (transport->ops != NULL) {
+        smux_transport_close(transport);
+    }
+    if (link != NULL) {
+        bench_peer_free(link->bench);
+        smux_conn_free(link->conn);
+        free(link);
+    }
+    return NULL;
+}
+
+struct link *link_new(struct app *app, enum smux_role role, int fd, const struct link_ops *ops,
+                      void *owner)
+{
+    struct smux_transport transport;
+    char peer[ADDRESS_TEXT];
+    int status;
+
+    address_of_socket(fd, true, peer, sizeof(peer));
+    status = smux_transport_fd(fd, fd, &transport);
+    if (status != SMUX_OK) {
+        log_failed(app, peer, smux_strerror(status));
+        close(fd);
+        return NULL;
+    }
+    socket_tune_session(fd, app->settings);
+    return link_new_on(app, role, &transport, peer, ops, owner);
+}
+
+static void on_greeting_timeout(uv_timer_t *timer)
+{
+    struct link *link = timer->data;
+
+    log_failed(link->app, link->peer, "the peer sent no frame in time");
+    link_kill(link, "no first frame in time");
+}
+
+void link_expect_greeting(struct link *link, uint32_t timeout_ms)
+{
+    uv_timer_start(&link->timer, on_greeting_timeout, timeout_ms, 0);
+}
+
+/* --- use --------------------------------------------------------------------------------- */
+
+int link_open_stream(struct link *link, smux_estream **out_stream)
+{
+    link_touch(link);
+    return smux_engine_open(link->engine, out_stream);
+}
+
+void link_refuse_stream(struct link *link, smux_estream *stream, const char *why)
+{
+    uint32_t id = smux_estream_id(stream);
+
+    smux_estream_abort(link->engine, stream, SMUX_EABORTED);
+    smux_estream_close(link->engine, stream);
+    link->app->totals.refused++;
+    link_touch(link);
+    LOG_EVENT(LEVEL_WARN, component(link), "stream.refused", LOG_U64("session", link->id),
+              LOG_U64("stream", id), LOG_STR("reason", why));
+}
+
+void link_retire(struct link *link)
+{
+    if (link->state == LINK_UP) {
+        link->state = LINK_RETIRED;
+        link_settle(link);
+    }
+}
+
+void link_kill(struct link *link, const char *why)
+{
+    if (link->state != LINK_DEAD) {
+        smux_engine_fail(link->engine, SMUX_ECLOSED, why);
+        smux_conn_flush(link->conn); /* which notices, and tells in a turn of its own */
+    }
+}
+
+void link_destroy(struct link *link)
+{
+    link->pins++;
+    link->state = LINK_DEAD;
+    while (link->relays != NULL) {
+        relay_abort(link->relays, "stopped");
+    }
+    link->pins--;
+    link_free(link);
+}
+
+void link_touch(struct link *link)
+{
+    if (!link->dirty && link->state != LINK_DEAD) {
+        link->dirty = true;
+        link->next_dirty = link->app->dirty;
+        link->app->dirty = link;
+    }
+}
+
+void link_flush(struct link *link)
+{
+    smux_conn_flush(link->conn);
+}
+
+/* --- relays ------------------------------------------------------------------------------ */
+
+void link_add_relay(struct link *link, struct relay *relay)
+{
+    relay->next = link->relays;
+    relay->link_at = &link->relays;
+    if (relay->next != NULL) {
+        relay->next->link_at = &relay->next;
+    }
+    link->relays = relay;
+    link->n_relays++;
+    link->app->n_relays++;
+    link->app->totals.streams++;
+}
+
+void link_remove_relay(struct link *link, struct relay *relay)
+{
+    *relay->link_at = relay->next;
+    if (relay->next != NULL) {
+        relay->next->link_at = relay->link_at;
+    }
+    link->n_relays--;
+    link->app->n_relays--;
+    link->pins++;
+    if (link->state == LINK_UP && link->ops->room != NULL) {
+        link->ops->room(link);
+    }
+    link_unpin(link);
+}

@@ -1,0 +1,71 @@
+#define _GNU_SOURCE 1
+
+#include "stall.h"
+
+#include <stdio.h>
+
+#include "app.h"
+#include "log.h"
+#include "relay.h"
+
+/* A pause as long as this is not just a moment of a busy program. */
+#define STALL_MS 3000
+
+static const struct relay *largest_holder(const struct link *link, uint32_t *out_unread)
+{
+    const struct relay *holder = NULL;
+
+    *out_unread = 0;
+    for (const struct relay *relay = link->relays; relay != NULL; relay = relay->next) {
+        struct smux_stream_stats stats;
+        smux_estream_stats(link->engine, relay->stream, &stats);
+        if (stats.unread > *out_unread) {
+            *out_unread = stats.unread;
+            holder = relay;
+        }
+    }
+    return holder;
+}
+
+static void tell_stalled(const struct link *link, uint64_t for_ms)
+{
+    uint32_t unread;
+    const struct relay *holder = largest_holder(link, &unread);
+    char name[32];
+
+    snprintf(name, sizeof(name), "stream:%u", holder == NULL ? 0 : holder->id);
+    LOG_EVENT(LEVEL_WARN, "session", "stalled", LOG_U64("id", link->id),
+              LOG_STR("reason", "receive-budget"), LOG_STR("holder", holder == NULL ? NULL : name),
+              LOG_U64("unread", unread), LOG_MS("for", for_ms),
+              LOG_STR("hint", smux_engine_version(link->engine) == 1
+                                  ? "use --smuxver 2 or a larger --smuxbuf"
+                                  : "use a larger --smuxbuf"));
+}
+
+static void check_pause(struct link *link, uint64_t now)
+{
+    bool paused = link->state != LINK_DEAD && !smux_engine_wants_read(link->engine);
+
+    if (!paused) {
+        if (link->pause_told) {
+            LOG_EVENT(LEVEL_INFO, "session", "resumed", LOG_U64("id", link->id),
+                      LOG_MS("after", now - link->paused_since_ms));
+        }
+        link->paused_since_ms = 0;
+        link->pause_told = false;
+    } else if (link->paused_since_ms == 0) {
+        link->paused_since_ms = now;
+    } else if (!link->pause_told && now - link->paused_since_ms >= STALL_MS) {
+        link->pause_told = true;
+        tell_stalled(link, now - link->paused_since_ms);
+    }
+}
+
+void stall_check(struct app *app)
+{
+    uint64_t now = uv_now(&app->loop);
+
+    for (struct link *link = app->links; link != NULL; link = link->next) {
+        check_pause(link, now);
+    }
+}
