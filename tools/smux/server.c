@@ -1,0 +1,170 @@
+#define _GNU_SOURCE 1
+
+#include "server.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "link.h"
+#include "listener.h"
+#include "log.h"
+#include "options.h"
+#include "relay.h"
+#include "usage.h"
+
+struct server {
+    struct app app;
+    struct settings settings;
+    struct address listen;
+    struct address target;
+    struct listener listener;
+    uint32_t max_streams; /* --max-streams, or fewer when there are not enough descriptors */
+};
+
+const struct command server_command = {
+    .name = "server",
+    .id = FOR_SERVER,
+    .synopsis = "server [-l ADDR] -t ADDR [OPTION]...\nserver [-l ADDR] --bench [OPTION]...\n",
+    .about = "Accepts smux sessions and connects each of their streams to the target.\n"
+             "Addresses: smux help addresses.",
+    .lists = {&common_options, NULL},
+    .settings_size = sizeof(struct settings),
+};
+
+/* --- streams and sessions ---------------------------------------------------------------- */
+
+static void serve_stream(struct link *link, smux_estream *stream)
+{
+    struct server *server = link->owner;
+    struct app *app = &server->app;
+    struct relay *relay;
+
+    if (app->n_relays >= server->max_streams) {
+        link_refuse_stream(link, stream, "--max-streams is reached");
+        return;
+    }
+    relay = relay_new(link, stream);
+    if (relay == NULL) {
+        link_refuse_stream(link, stream, "out of memory");
+        return;
+    }
+    if ((app->settings->quiet & QUIET_STREAMS) == 0) {
+        LOG_EVENT(LEVEL_INFO, "server", "stream.open", LOG_U64("session", link->id),
+                  LOG_U64("stream", relay->id), LOG_STR("target", server->target.text));
+    }
+    relay_dial(relay, &server->target);
+}
+
+static const struct link_ops link_events = {.stream = serve_stream};
+
+/* A peer that follows Go sends its first frame only when its keep-alive interval is over, so
+ * until then silence is no reason to close. */
+static uint32_t greeting_timeout(const struct settings *settings)
+{
+    uint64_t timeout = (uint64_t)settings->handshake_timeout + settings->keepalive_timeout;
+
+    return timeout > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout;
+}
+
+static void serve_session(struct listener *listener, int fd)
+{
+    struct server *server = listener->owner;
+    struct app *app = &server->app;
+    struct link *link;
+
+    if (app->n_links >= app->settings->max_sessions) {
+        LOG_EVENT(LEVEL_WARN, "server", "handshake.failed",
+                  LOG_STR("error", "--max-sessions is reached"));
+        close(fd);
+        return;
+    }
+    link = link_new(app, SMUX_SERVER, fd, &link_events, server);
+    if (link != NULL) {
+        link_expect_greeting(link, greeting_timeout(app->settings));
+    }
+}
+
+/* --- the role ---------------------------------------------------------------------------- */
+
+static void server_stop_listening(void *role)
+{
+    struct server *server = role;
+
+    listener_close(&server->listener);
+}
+
+static const struct app_role role_ops = {
+    .name = "server", .drain = server_stop_listening, .close = server_stop_listening};
+
+/* --- starting ---------------------------------------------------------------------------- */
+
+static int check_addresses(struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    const char *error = address_parse(settings->listen, &server->listen);
+
+    if (error != NULL) {
+        usage_error("--listen %s: %s", settings->listen, error);
+        return EX_USAGE;
+    }
+    if (server->listen.kind == ADDRESS_STDIO) {
+        usage_error("--listen -: sessions on standard input are not available in this build");
+        return EX_USAGE;
+    }
+    if ((settings->target == NULL) == !settings->bench) {
+        usage_error("%s", settings->bench ? "--bench serves no target: leave out --target"
+                                          : "no target: add --target ADDR");
+        return EX_USAGE;
+    }
+    error = settings->bench ? NULL : address_parse(settings->target, &server->target);
+    if (error == NULL && !settings->bench && server->target.kind != ADDRESS_TCP &&
+        server->target.kind != ADDRESS_UNIX) {
+        error = "only TCP and Unix sockets can be connected to";
+    }
+    if (error != NULL) {
+        usage_error("--target %s: %s", settings->target, error);
+        return EX_USAGE;
+    }
+    return 0;
+}
+
+static void server_start(struct server *server)
+{
+    char why[ADDRESS_TEXT + 200];
+    uint32_t limit = app_descriptor_limit();
+    int status;
+
+    server->max_streams =
+        server->settings.max_streams < limit ? server->settings.max_streams : limit;
+    status = listener_open(&server->listener, &server->app, &server->listen, INSECURE_SESSION,
+                           serve_session, server, why, sizeof(why));
+    if (status != 0) {
+        app_stop(&server->app, status, why);
+    }
+}
+
+int server_main(int argc, char **argv)
+{
+    static struct server server; /* large, and there is only one */
+    int status;
+
+    status = options_parse(&server_command, argc, argv, &server.settings, NULL);
+    if (status != OPTIONS_GO_ON) {
+        return status;
+    }
+    status = check_addresses(&server);
+    if (status == 0) {
+        status = settings_check(&server.settings, SMUX_SERVER);
+    }
+    if (status == 0) {
+        status = app_init(&server.app, &server.settings, &role_ops, &server);
+    }
+    if (status == 0) {
+        server_start(&server);
+        status = app_run(&server.app);
+    }
+    settings_free(&server.settings);
+    return status;
+}
