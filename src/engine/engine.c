@@ -467,7 +467,7 @@ unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
         events |= SMUX_EVENT_READABLE;
     }
     if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) ||
-        (!smux__stream_is(stream, STREAM_WANTS_SPACE) && stream->loan_len == 0)) {
+        !smux__stream_is(stream, STREAM_WANTS_SPACE | STREAM_LENT)) {
         events |= SMUX_EVENT_WRITABLE;
     }
     if ((stream->flags & both) == both) {

@@ -401,7 +401,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream)
 {
     uint32_t len =
         min_u32(min_u32(stream->out.len, smux__send_room(e, stream)), e->config.max_frame_size);
-    bool small = len <= PACK_MAX && stream->loan_len == 0;
+    bool small = len <= PACK_MAX && !smux__stream_is(stream, STREAM_LENT);
 
     if (!(small ? form_small_psh(e, stream, len) : form_large_psh(e, stream, len))) {
         return false;
@@ -501,7 +501,7 @@ void smux_engine_send_commit(smux_engine *e, size_t len, uint64_t now_us)
     while (len > 0) {
         struct smux_estream *owner = smux__outbox_consume(&e->outbox, &e->pool, &len);
         if (owner != NULL) {
-            owner->loan_len = 0;
+            owner->flags &= ~(uint32_t)STREAM_LENT;
             smux__stream_notify(e, owner);
         }
     }

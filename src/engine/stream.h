@@ -50,7 +50,8 @@ enum smux__stream_flag {
     STREAM_WANTS_SPACE = 1 << 19, /* a write was cut short */
     STREAM_COUNTED = 1 << 20,     /* counts against max_remote_streams */
     STREAM_FINISH_TOLD = 1 << 21, /* SMUX_EVENT_FINISHED was reported */
-    STREAM_SYN_HELD = 1 << 22     /* waits for max_unanswered_opens; linked by `control_next` */
+    STREAM_SYN_HELD = 1 << 22,    /* waits for max_unanswered_opens; linked by `control_next` */
+    STREAM_LENT = 1 << 23         /* some bytes of a loan may still be read */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an
@@ -85,7 +86,7 @@ struct smux_estream {
     uint32_t advertised;             /* v2: WINDOW of our last update */
     uint32_t max_advertised;         /* v2: the largest one so far [UPD-9] */
 
-    uint32_t loan_len;  /* bytes lent and not yet given back; 0 without a loan */
+    uint32_t loan_len;  /* length of the last loan until it is reclaimed; less if it was cut */
     uint32_t discarded; /* dropped but credited after close [FIN-11] */
 
     int32_t deficit;       /* bytes this stream may still send in its turn */

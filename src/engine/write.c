@@ -44,7 +44,8 @@ static struct smux__chunk *queued_loan(const struct smux_estream *stream)
 
 static size_t queued_loan_len(const struct smux_estream *stream)
 {
-    const struct smux__chunk *loan = stream->loan_len > 0 ? queued_loan(stream) : NULL;
+    const struct smux__chunk *loan =
+        smux__stream_is(stream, STREAM_LENT) ? queued_loan(stream) : NULL;
 
     return loan != NULL ? loan->end - loan->begin : 0;
 }
@@ -142,7 +143,7 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
     if (status != SMUX_OK) {
         return status;
     }
-    if (stream->loan_len > 0 || len == 0 || len > MAX_LOAN) {
+    if (smux__stream_is(stream, STREAM_LENT) || len == 0 || len > MAX_LOAN) {
         return SMUX_EINVAL;
     }
     struct smux__chunk *loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
@@ -151,13 +152,14 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
     }
     smux__queue_push(&stream->out, loan);
     stream->loan_len = (uint32_t)len;
+    stream->flags |= STREAM_LENT;
     smux__send_schedule(e, stream);
     return SMUX_OK;
 }
 
 size_t smux_estream_lent(const smux_engine *e, const smux_estream *stream)
 {
-    if (stream->loan_len == 0) {
+    if (!smux__stream_is(stream, STREAM_LENT)) {
         return 0;
     }
     return queued_loan_len(stream) + smux__outbox_lent(&e->outbox, stream);
@@ -166,10 +168,13 @@ size_t smux_estream_lent(const smux_engine *e, const smux_estream *stream)
 /* Takes the unformed rest of a loan out of the queue; what was formed stays owed. */
 static void unqueue_loan(smux_engine *e, struct smux_estream *stream)
 {
-    struct smux__chunk *loan = stream->loan_len > 0 ? queued_loan(stream) : NULL;
+    struct smux__chunk *loan = smux__stream_is(stream, STREAM_LENT) ? queued_loan(stream) : NULL;
 
     if (loan != NULL && smux__queue_remove(&stream->out, loan)) {
         stream->loan_len = loan->begin;
+        if (loan->refs == 1) {
+            stream->flags &= ~(uint32_t)STREAM_LENT;
+        }
         smux__chunk_unref(&e->pool, loan);
     }
 }
@@ -179,6 +184,7 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
     unqueue_loan(e, stream);
     *out_kept = stream->loan_len;
     stream->loan_len = 0;
+    stream->flags &= ~(uint32_t)STREAM_LENT;
     if (e->error != SMUX_OK) { /* nothing is sent any more */
         smux__outbox_clear(&e->outbox, &e->pool);
         return SMUX_OK;
