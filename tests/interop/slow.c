@@ -1,0 +1,108 @@
+#include "commands.h"
+
+#include "pattern.h"
+#include "payload.h"
+#include "workers.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- a server that reads late ----------------------------------------------------------- */
+
+/** The first streams of a session are those with the lowest ids: 3, 5, 7, .. [SID-1]. */
+static bool is_stalled(const struct peer *peer, const smux_stream *stream)
+{
+    return (smux_stream_id(stream) - 3) / 2 < peer->options->stalled;
+}
+
+static bool slow_stream(struct peer *peer, smux_stream *stream)
+{
+    if (is_stalled(peer, stream)) {
+        sleep_ms(peer->options->release_ms);
+    }
+    return echo_stream(peer, stream);
+}
+
+static void slow_session(struct peer *peer, smux_session *session)
+{
+    link_each_stream(peer, session, slow_stream);
+}
+
+void slow_server(struct peer *peer)
+{
+    link_serve(peer, slow_session);
+}
+
+/* --- a client that reads late ----------------------------------------------------------- */
+
+/** A stream that is written to and not read. */
+struct stalled {
+    struct peer *peer;
+    smux_stream *stream;
+    pthread_t writer;
+    atomic_uint_fast64_t written;
+};
+
+static void *fill_stalled(void *arg)
+{
+    enum {
+        PIECE = 4096
+    };
+    struct stalled *s = arg;
+    uint8_t buf[PIECE];
+    struct pattern pattern;
+    int status = SMUX_OK;
+    pattern_init(&pattern, smux_stream_id(s->stream));
+    while (s->written < s->peer->options->stall && status == SMUX_OK) {
+        uint64_t left = s->peer->options->stall - s->written;
+        size_t n = left < PIECE ? (size_t)left : PIECE;
+        size_t accepted = 0;
+        pattern_fill(&pattern, buf, n);
+        status = smux_stream_write(s->stream, buf, n, &accepted);
+        s->written += accepted;
+    }
+    if (status != SMUX_OK) {
+        payload_fail(s->peer, s->stream, "write to the stalled stream", status);
+    }
+    return NULL;
+}
+
+static void drain_stalled(struct stalled *s)
+{
+    payload_receive(s->peer, s->stream, s->peer->options->stall, NULL, NULL);
+    pthread_join(s->writer, NULL);
+    smux_stream_close(s->stream);
+}
+
+void slow_client(struct peer *peer)
+{
+    uint32_t n = peer->options->stalled;
+    uint64_t before = 0;
+    smux_session *session = link_connect(peer);
+    struct stalled *stalled = payload_alloc(n * sizeof *stalled);
+    for (uint32_t i = 0; session != NULL && i < n; i++) {
+        stalled[i].peer = peer;
+        stalled[i].written = 0;
+        stalled[i].stream = link_open(peer, session);
+        if (stalled[i].stream == NULL) {
+            smux_session_close(session);
+            session = NULL;
+            break;
+        }
+        stalled[i].writer = worker_start(fill_stalled, &stalled[i]);
+    }
+    if (session != NULL) {
+        sleep_ms(peer->options->settle_ms);
+        for (uint32_t i = 0; i < n; i++) {
+            before += stalled[i].written;
+        }
+        tally_set(&peer->tally, "stalled_at", before);
+        echo_streams(peer, session);
+        for (uint32_t i = 0; i < n; i++) {
+            drain_stalled(&stalled[i]);
+        }
+        link_close(peer, session);
+    }
+    free(stalled);
+}
