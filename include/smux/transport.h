@@ -28,13 +28,16 @@ enum smux_transport_event {
  * two calls of the same one never do. `shutdown` runs with no writev, `close` with nothing else.
  */
 struct smux_transport_ops {
-    /** Reads up to the size of all vectors. SMUX_OK with out_len > 0; SMUX_EAGAIN; SMUX_EOF at
-     *  the orderly end; SMUX_EIO on failure. Never blocks. */
+    /** Reads up to the size of all vectors, at least one byte in one vector. SMUX_OK with
+     *  out_len > 0; SMUX_EAGAIN; SMUX_EOF at the orderly end; SMUX_EIO on failure. Never blocks.
+     *  Reading less than there was room for tells the caller that there is no more now, unless
+     *  `pending` says otherwise. */
     int (*readv)(void *ctx, const struct smux_iov *iov, int n, size_t *out_len);
     /** Writes some of the vectors. SMUX_OK with out_len > 0; SMUX_EAGAIN; SMUX_EIO. Never
      *  blocks, never raises a signal. */
     int (*writev)(void *ctx, const struct smux_iov *iov, int n, size_t *out_len);
-    /** Ends the outgoing direction, so that the peer reads the end after all data. */
+    /** Ends the outgoing direction, so that the peer reads the end after all data. The loop must
+     *  have stopped watching for writing. */
     void (*shutdown)(void *ctx);
     /** Closes the channel and frees ctx. Called exactly once. */
     void (*close)(void *ctx);
@@ -65,18 +68,19 @@ struct smux_transport {
 
 /**
  * Makes a transport of one or two descriptors, which it then owns and sets non-blocking.
- * TCP sockets get TCP_NODELAY. For sockets SIGPIPE is suppressed; a program that uses pipes
- * should ignore SIGPIPE itself.
+ * TCP sockets get TCP_NODELAY and, where it exists, TCP_NOTSENT_LOWAT of 128 KiB. For sockets
+ * SIGPIPE is suppressed; a program that uses pipes should ignore SIGPIPE itself.
  *
  * @param read_fd   incoming direction
  * @param write_fd  outgoing direction; may equal read_fd
- * @return SMUX_OK, SMUX_EINVAL for a bad descriptor, SMUX_ENOMEM; on failure the descriptors
- *         still belong to the caller
+ * @return SMUX_OK, SMUX_EINVAL for a bad descriptor (closed, of the wrong direction, or a socket
+ *         that is not a stream), SMUX_ENOMEM; on failure the descriptors still belong to the caller
  */
 SMUX_API int smux_transport_fd(int read_fd, int write_fd, struct smux_transport *out_transport);
 
 /**
- * Makes two transports that are connected in memory.
+ * Makes two transports that are connected in memory. The ends may be used in two threads; they
+ * have descriptors to poll like others.
  *
  * @param capacity  bytes that fit into each direction, at least 1
  * @return SMUX_OK, SMUX_EINVAL, SMUX_ENOMEM, SMUX_EIO (no descriptors left)
@@ -89,30 +93,35 @@ SMUX_API void smux_transport_close(struct smux_transport *transport);
 /*
  * Sockets by address: "host:port", "1.2.3.4:port", "[v6]:port", "port" (loopback), ":port"
  * (listening: all addresses; dialling: loopback), "unix:/path", "/path", "./path",
- * "@name" (Linux abstract socket), "fd:N".
+ * "@name" (Linux abstract socket), "fd:N" (open already). Ports are numbers. An IPv6 address needs
+ * its brackets.
  */
 
 /**
- * Connects to an address. All addresses of a name are tried in turn. Name resolution blocks.
+ * Connects to an address. All addresses of a name are tried in turn; each gets its share of the
+ * time that is left, 2 s at least. Name resolution blocks and is not limited.
  *
  * @param timeout_ms  for the whole call; SMUX_OFF waits for the system's limits
  * @param out_fd      a connected socket, close-on-exec, blocking
- * @return SMUX_OK, SMUX_EADDRESS, SMUX_EDEADLINE, SMUX_EIO (errno tells)
+ * @return SMUX_OK, SMUX_EADDRESS, SMUX_EDEADLINE, SMUX_EIO (errno tells; of the last address)
  */
 SMUX_API int smux_dial(const char *address, uint32_t timeout_ms, int *out_fd);
 
 /**
- * Listens at an address. A stale Unix socket is replaced only when nobody listens on it; Unix
- * sockets get mode 0600.
+ * Listens at an address. One socket serves it: ":port" accepts both families, "port" listens at
+ * 127.0.0.1 only, a name at the first of its addresses that works. A stale Unix socket is replaced
+ * only when nobody listens on it; Unix sockets get mode 0600.
  *
+ * @param out_fd  a listening socket, close-on-exec, non-blocking; for smux_accept_fd()
  * @return SMUX_OK, SMUX_EADDRESS, SMUX_EIO (errno tells)
  */
 SMUX_API int smux_listen(const char *address, int *out_fd);
 
 /**
- * Takes the next connection.
+ * Takes the next connection. Failures that concern one connection only are skipped.
  *
  * @param timeout_ms  SMUX_OFF waits for ever
+ * @param out_fd      a connected socket, close-on-exec, blocking
  * @return SMUX_OK, SMUX_EDEADLINE, SMUX_EIO (errno tells; EMFILE and the like are worth a retry)
  */
 SMUX_API int smux_accept_fd(int listen_fd, uint32_t timeout_ms, int *out_fd);
