@@ -213,11 +213,11 @@ static enum smux__io io_send(smux_session *session)
 bool smux__io_flush(smux_session *session, struct smux__waiter *self)
 {
     bool moved = false;
+    bool had_role = session->sender == self && self != &smux__somebody; /* who is many */
 
-    if (!smux__io_can_send(session) || (session->sender != NULL && session->sender != self)) {
+    if (!smux__io_can_send(session) || (session->sender != NULL && !had_role)) {
         return false;
     }
-    bool had_role = session->sender == self && self != &smux__somebody;
     session->sender = self;
     while (io_send(session) == SMUX__IO_PROGRESS) {
         moved = true;
