@@ -38,7 +38,7 @@ static bool judge_version(smux_engine *e, const struct smux__header *h)
     if (e->version == 0 && known && h->cmd <= SMUX__CMD_UPD) {
         e->version = h->version;
     }
-    if (h->version == e->version) {
+    if (known && h->version == e->version) {
         d->begun = true;
         return true;
     }
