@@ -194,6 +194,9 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
         smux__outbox_clear(&e->outbox, &e->pool);
         return SMUX_ENOMEM;
     }
+    if (stream->out.len == 0) {
+        smux__send_unschedule(e, stream); /* it waited for its turn to send what is gone */
+    }
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);
     return SMUX_OK;
