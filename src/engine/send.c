@@ -140,10 +140,19 @@ static struct smux_estream *unhold(smux_engine *e)
     return stream;
 }
 
+/* Lets the SYN go; from now on it counts, so that opens of one moment hold each other back. */
+static void push_syn(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_SYN_DUE)) {
+        e->n_unanswered++;
+    }
+    control_push(e, stream);
+}
+
 void smux__send_release_held(smux_engine *e)
 {
-    if (e->held_head != NULL && !must_hold_syn(e)) {
-        control_push(e, unhold(e));
+    while (e->held_head != NULL && !must_hold_syn(e)) {
+        push_syn(e, unhold(e));
     }
 }
 
@@ -167,7 +176,7 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
         if (smux__stream_is(stream, STREAM_SYN_DUE) && must_hold_syn(e)) {
             hold(e, stream);
         } else {
-            control_push(e, stream);
+            push_syn(e, stream);
         }
     }
     if (!smux__stream_is(stream, STREAM_IN_DATA) && payload_may_go(e, stream)) {
@@ -258,7 +267,6 @@ static bool form_syn(smux_engine *e, struct smux_estream *stream)
         return false;
     }
     stream->flags &= ~(uint32_t)STREAM_SYN_DUE;
-    e->n_unanswered++;
     e->stats.frames_out.syn++;
     return true;
 }

@@ -201,6 +201,10 @@ void smux__stream_cancel_syn(smux_engine *e, struct smux_estream *stream)
         stream->flags &= ~(uint32_t)STREAM_SYN_DUE;
         stream->flags |= STREAM_ANSWERED; /* no answer is awaited */
         smux__stream_sent_fin(e, stream);
+        if (smux__stream_is(stream, STREAM_IN_CONTROL)) {
+            e->n_unanswered--;
+            smux__send_release_held(e);
+        }
     }
 }
 
