@@ -1,0 +1,354 @@
+/*
+ * test_end.c - END-1..5: the end of a session, expected or not. [END-6] is about transports.
+ */
+#include "support/suite.h"
+#include "support/wire.h"
+
+#include <string.h>
+
+static smux_estream *start_server(struct wire *w, unsigned version, int mode)
+{
+    struct smux_config config = wire_config(version);
+
+    wire_start(w, SMUX_SERVER, &config, mode);
+    wire_syn(w, 3);
+    return wire_accept(w, 3);
+}
+
+START_TEST(END_1_first_error_wins_and_everyone_gets_it)
+{
+    smux_estream *stream, *other;
+    char text[200];
+    size_t len;
+    struct smux_iov iov;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    other = wire_open(&w);
+    smux_engine_fail(w.engine, SMUX_EIO, "connection reset by peer");
+    ck_assert(strstr(smux_engine_error_text(w.engine), "connection reset by peer") != NULL);
+    strncpy(text, smux_engine_error_text(w.engine), sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    smux_engine_fail(w.engine, SMUX_EPROTO, "second");
+    smux_engine_recv_eof(w.engine, w.now);
+    ck_assert_int_eq(smux_engine_tick(w.engine, w.now + 1000000000), SMUX_EIO);
+    expect_dead(&w, SMUX_EIO);
+    ck_assert_str_eq(smux_engine_error_text(w.engine), text);
+    for (int i = 0; i < 2; i++) {
+        smux_estream *s = i == 0 ? stream : other;
+
+        expect_status(&w, s, SMUX_EIO);
+        ck_assert_int_eq(smux_estream_write(w.engine, s, "x", 1, &len), SMUX_EIO);
+        ck_assert_int_eq(smux_estream_write_reserve(w.engine, s, 1, &iov), SMUX_EIO);
+        ck_assert_int_eq(smux_estream_lend(w.engine, s, "x", 1), SMUX_EIO);
+        ck_assert_int_eq(smux_estream_shutdown(w.engine, s), SMUX_EIO);
+    }
+    ck_assert_int_eq(smux_engine_accept(w.engine, &other), SMUX_EIO);
+    ck_assert_int_eq(smux_engine_recv(w.engine, "x", 1, w.now, &len), SMUX_EIO);
+    ck_assert_uint_eq(len, 0);
+    smux_estream_close(w.engine, stream);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_1_all_streams_are_told)
+{
+    unsigned events;
+    uint32_t told = 0;
+    struct wire w;
+
+    start_server(&w, 1, _i);
+    for (uint32_t id = 5; id < 45; id += 2) {
+        wire_syn(&w, id);
+        wire_accept(&w, id);
+    }
+    while (smux_engine_next_ready(w.engine, &events) != NULL) {
+    }
+    smux_engine_fail(w.engine, SMUX_EIO, "cut");
+    while (smux_engine_next_ready(w.engine, &events) != NULL) {
+        ck_assert((events & SMUX_EVENT_READABLE) != 0);
+        told++;
+    }
+    ck_assert_uint_eq(told, 21);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_1_text_of_a_living_session_and_of_a_plain_failure)
+{
+    struct wire w;
+
+    start_server(&w, 1, _i);
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_OK);
+    ck_assert_str_eq(smux_engine_error_text(w.engine), smux_strerror(SMUX_OK));
+    smux_engine_fail(w.engine, SMUX_ECLOSED, NULL);
+    expect_dead(&w, SMUX_ECLOSED);
+    ck_assert_str_eq(smux_engine_error_text(w.engine), smux_strerror(SMUX_ECLOSED));
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_2_complete_data_stays_readable)
+{
+    smux_estream *stream, *finished;
+    uint8_t header[FRAME_HEADER];
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    wire_syn(&w, 5);
+    finished = wire_accept(&w, 5);
+    wire_psh(&w, 3, 20000);
+    wire_psh(&w, 5, 1000);
+    wire_fin(&w, 5);
+    wire_feed(&w, header, put_header(header, 1, 7, 0, 3));
+    expect_dead(&w, SMUX_EPROTO);
+    expect_read(&w, stream, 20000);
+    expect_status(&w, stream, SMUX_EPROTO);
+    expect_read(&w, finished, 1000);
+    expect_status(&w, finished, SMUX_EOF); /* its FIN had arrived */
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_2_error_stops_sending)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    w.blocked = true;
+    wire_write(&w, stream, 100000);
+    ck_assert_uint_eq(wire_take(&w, 100), 100);
+    wire_header(&w, 9, 0, 0);
+    expect_dead(&w, SMUX_EPROTO);
+    smux_engine_send_commit(w.engine, 0, w.now);
+    ck_assert_uint_eq(wire_take(&w, 100), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_3_end_between_frames)
+{
+    smux_estream *open, *finished;
+    struct wire w;
+    size_t len;
+
+    open = start_server(&w, 1, _i);
+    wire_syn(&w, 5);
+    finished = wire_accept(&w, 5);
+    wire_psh(&w, 3, 100);
+    wire_psh(&w, 5, 100);
+    wire_fin(&w, 5);
+    smux_engine_recv_eof(w.engine, w.now);
+    expect_read(&w, open, 100);
+    expect_status(&w, open, SMUX_ETRUNCATED);
+    ck_assert_int_eq(smux_estream_write(w.engine, open, "x", 1, &len), SMUX_ETRUNCATED);
+    expect_read(&w, finished, 100);
+    expect_status(&w, finished, SMUX_EOF);
+    wire_write(&w, finished, 1000); /* may still be written to */
+    smux_estream_shutdown(w.engine, finished);
+    {
+        struct frame frame;
+
+        ck_assert(wire_frame(&w, &frame));
+        if (frame.cmd == CMD_FIN && frame.id == 3) { /* of the failed one: allowed */
+            ck_assert(wire_frame(&w, &frame));
+        }
+        ck_assert_uint_eq(frame.cmd, CMD_PSH);
+        ck_assert_uint_eq(frame.id, 5);
+        ck_assert_uint_eq(frame.len, 1000);
+    }
+    expect_fin(&w, 5);
+    ck_assert(!smux_engine_wants_read(w.engine));
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_3_end_inside_a_frame)
+{
+    /* In a header, between header and payload, in the payload. */
+    static const size_t cuts[] = {1, 7, 8, 9, 107};
+
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        uint8_t frame[FRAME_HEADER + 100] = {0};
+        smux_estream *open, *finished;
+        struct wire w;
+        char buf[200];
+        size_t len;
+
+        open = start_server(&w, 1, _i);
+        wire_syn(&w, 5);
+        finished = wire_accept(&w, 5);
+        wire_psh(&w, 5, 100);
+        wire_fin(&w, 5);
+        put_header(frame, 1, CMD_PSH, 100, 3);
+        wire_feed(&w, frame, cuts[i]);
+        smux_engine_recv_eof(w.engine, w.now);
+        while (smux_estream_read(w.engine, open, buf, sizeof(buf), &len) == SMUX_OK) {
+        }
+        expect_status(&w, open, SMUX_ETRUNCATED);
+        expect_read(&w, finished, 100);
+        expect_status(&w, finished, SMUX_EOF);
+        wire_stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(END_3_end_without_streams_is_clean)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    wire_fin(&w, 3);
+    expect_status(&w, stream, SMUX_EOF);
+    smux_estream_close(w.engine, stream);
+    expect_fin(&w, 3);
+    smux_engine_recv_eof(w.engine, w.now);
+    expect_quiet(&w);
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_EOF); /* nothing was cut */
+    ck_assert_int_eq(smux_engine_open(w.engine, &stream), SMUX_EOF);
+    ck_assert_int_eq(smux_engine_accept(w.engine, &stream), SMUX_EOF);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_3_streams_opened_after_the_end_fail)
+{
+    smux_estream *stream;
+    struct wire w;
+    int status;
+
+    start_server(&w, 1, _i);
+    smux_engine_recv_eof(w.engine, w.now);
+    status = smux_engine_open(w.engine, &stream);
+    if (status == SMUX_OK) { /* then its end is told at once */
+        expect_status(&w, stream, SMUX_ETRUNCATED);
+    } else {
+        ck_assert(status == SMUX_ETRUNCATED || status == SMUX_EGOAWAY);
+    }
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_4_drain_ends_streams_behind_their_data)
+{
+    smux_estream *streams[3], *stream;
+    struct wire w;
+
+    streams[0] = start_server(&w, 1, _i);
+    w.blocked = true;
+    streams[1] = wire_open(&w);
+    streams[2] = wire_open(&w);
+    wire_write(&w, streams[0], 1000);
+    wire_write(&w, streams[1], 2000);
+    ck_assert(!smux_engine_drained(w.engine));
+    smux_engine_drain(w.engine);
+    ck_assert(!smux_engine_drained(w.engine));
+    ck_assert_int_eq(smux_engine_open(w.engine, &stream), SMUX_EGOAWAY);
+    w.blocked = false;
+    wire_skip(&w);
+    ck_assert_uint_eq(wire_flow(&w, 3)->got, 1000);
+    ck_assert_uint_eq(wire_flow(&w, 2)->got, 2000);
+    ck_assert_uint_eq(wire_stats(&w).frames_out.fin, 3);
+    ck_assert(smux_engine_drained(w.engine));
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_4_drain_refuses_new_streams_and_goes_on_reading)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    smux_engine_drain(w.engine);
+    expect_fin(&w, 3);
+    wire_syn(&w, 5);
+    expect_fin(&w, 5);
+    wire_psh(&w, 3, 100);
+    expect_read(&w, stream, 100);
+    wire_fin(&w, 3);
+    expect_status(&w, stream, SMUX_EOF);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_4_drained_when_the_last_byte_is_taken)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    w.blocked = true;
+    wire_write(&w, stream, 100);
+    smux_engine_drain(w.engine);
+    for (size_t i = 0; i < 108 + 8; i++) {
+        ck_assert(!smux_engine_drained(w.engine));
+        ck_assert_uint_eq(wire_take(&w, 1), 1);
+    }
+    ck_assert(smux_engine_drained(w.engine));
+    ck_assert_uint_eq(wire_take(&w, 1), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_5_free_at_any_moment)
+{
+    for (int what = 0; what < 5; what++) {
+        smux_estream *stream;
+        struct smux_iov iov[2];
+        struct wire w;
+
+        stream = start_server(&w, 2, _i);
+        wire_syn(&w, 5);
+        w.blocked = true;
+        wire_write(&w, stream, 100000);
+        wire_psh(&w, 3, 5000);
+        wire_psh(&w, 5, 5000);
+        switch (what) {
+        case 0:
+            break;
+        case 1:
+            ck_assert_uint_eq(wire_take(&w, 100), 100);
+            break;
+        case 2:
+            smux_engine_drain(w.engine);
+            break;
+        case 3:
+            smux_estream_close(w.engine, stream);
+            break;
+        default:
+            ck_assert_int_gt(smux_engine_recv_iov(w.engine, iov), 0);
+            ck_assert_int_gt(smux_engine_send_iov(w.engine, iov, 2, w.now), 0);
+            break;
+        }
+        wire_stop(&w);
+    }
+    smux_engine_free(NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("end");
+    TCase *tc = tcase_create("end");
+
+    add_every_split(tc, END_1_first_error_wins_and_everyone_gets_it);
+    add_every_split(tc, END_1_all_streams_are_told);
+    add_every_split(tc, END_1_text_of_a_living_session_and_of_a_plain_failure);
+    add_every_split(tc, END_2_complete_data_stays_readable);
+    add_every_split(tc, END_2_error_stops_sending);
+    add_every_split(tc, END_3_end_between_frames);
+    add_every_split(tc, END_3_end_inside_a_frame);
+    add_every_split(tc, END_3_end_without_streams_is_clean);
+    add_every_split(tc, END_3_streams_opened_after_the_end_fail);
+    add_every_split(tc, END_4_drain_ends_streams_behind_their_data);
+    add_every_split(tc, END_4_drain_refuses_new_streams_and_goes_on_reading);
+    add_every_split(tc, END_4_drained_when_the_last_byte_is_taken);
+    add_every_split(tc, END_5_free_at_any_moment);
+    suite_add_tcase(suite, tc);
+    return suite_main(suite);
+}
