@@ -188,7 +188,12 @@ uint32_t app_descriptor_limit(void)
 
 static void on_tick(uv_timer_t *timer)
 {
-    stall_check(timer->data);
+    struct app *app = timer->data;
+
+    stall_check(app);
+    for (struct link *link = app->links; link != NULL; link = link->next) {
+        link_check_linger(link);
+    }
 }
 
 static void start_handles(struct app *app)

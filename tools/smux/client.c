@@ -160,8 +160,10 @@ static void client_relay_over(void *role, bool clean)
 {
     struct client *client = role;
 
-    if (client->stdio) {
-        app_drain(&client->app, clean ? EX_OK : EX_UNAVAILABLE);
+    if (client->stdio && clean) {
+        app_drain(&client->app, EX_OK);
+    } else if (client->stdio) {
+        app_stop(&client->app, EX_UNAVAILABLE, "the stream failed");
     }
 }
 

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <uv.h>
 
+#include "bench.h"
 #include "client.h"
 #include "decode.h"
 #include "server.h"
@@ -37,8 +38,8 @@ static const char addresses[] =
     "  port          loopback, IPv4 and IPv6\n"
     "  :port         listening: all addresses; connecting: loopback\n"
     "  unix:/path  /path  ./path\n"
-    "                Unix socket, mode 0600 when created; a stale one is replaced only\n"
-    "                if nobody listens on it\n"
+    "                Unix socket, mode 0600 when created; one that exists is\n"
+    "                replaced only if nobody listens on it\n"
     "  @name         abstract Unix socket (Linux)\n"
     "  fd:N          listening: a socket that was inherited\n"
     "  -             client --listen: standard input and output as one stream\n"
@@ -104,6 +105,10 @@ static int help_on(const char *topic)
     if (strcmp(topic, "options") == 0) {
         list_options();
         return EX_OK;
+    }
+    if (strcmp(topic, "bench") == 0) {
+        char *argv[] = {"bench", "--help", NULL};
+        return bench_main(2, argv);
     }
     for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
         if (strcmp(topics[i].name, topic) != 0) {

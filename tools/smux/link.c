@@ -14,6 +14,10 @@
 #include "relay.h"
 #include "socket_options.h"
 
+/* Everything is sent and the peer does not close: it has no streams here any more, so waiting
+ * only serves its kernel to take the last bytes. */
+#define LINGER_MS 5000
+
 static const char *component(const struct link *link)
 {
     return link->app->ops->name;
@@ -89,15 +93,40 @@ static void log_up(const struct link *link)
               LOG_STR("tls", "off"));
 }
 
+const char *link_error_text(const struct link *link, char *out, size_t size)
+{
+    const char *text = smux_engine_error_text(link->engine);
+    unsigned theirs;
+    unsigned ours;
+
+    /* The library does not know what its setting is called here. */
+    if (sscanf(text, "peer speaks smux %u, this side is set to %u", &theirs, &ours) == 2) {
+        snprintf(out, size, "%s: use --smuxver %u here, or %u on the peer", text, theirs, ours);
+    } else {
+        snprintf(out, size, "%s", text);
+    }
+    return out;
+}
+
+static const char *down_hint(const struct link *link)
+{
+    return link->role == SMUX_CLIENT && !link->greeted &&
+                   smux_engine_error(link->engine) == SMUX_ETRUNCATED
+               ? "the peer sent nothing before: is it a smux server of the same --smuxver?"
+               : NULL;
+}
+
 static void log_down(const struct link *link)
 {
     int error = smux_engine_error(link->engine);
     bool quiet = error == SMUX_ECLOSED || (error == SMUX_ETRUNCATED && link->n_relays == 0);
+    char text[LINK_ERROR_TEXT];
 
     LOG_EVENT(quiet ? LEVEL_INFO : LEVEL_WARN, component(link), "session.down",
               LOG_U64("id", link->id), LOG_STR("peer", link->peer),
               LOG_MS("after", now_ms(link) - link->since_ms), LOG_U64("streams", link->n_relays),
-              LOG_STR("error", smux_engine_error_text(link->engine)));
+              LOG_STR("error", link_error_text(link, text, sizeof(text))),
+              LOG_STR("hint", down_hint(link)));
 }
 
 /* --- events of the session --------------------------------------------------------------- */
@@ -148,25 +177,7 @@ static void link_dispatch(struct link *link, smux_estream *stream, unsigned even
     }
 }
 
-static void on_ready(smux_conn *conn, void *user)
-{
-    struct link *link = user;
-    smux_estream *stream;
-    unsigned events;
-
-    (void)conn;
-    link->pins++;
-    link_check_greeting(link);
-    while (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
-        link_take_stream(link, stream);
-    }
-    while ((stream = smux_engine_next_ready(link->engine, &events)) != NULL) {
-        link_dispatch(link, stream, events);
-    }
-    link_unpin(link);
-}
-
-/* Tells every relay; each may end, and others with it. */
+/* Tells every relay, which delivers what arrived complete, and may end with others. */
 static void end_relays(struct link *link)
 {
     struct relay *next;
@@ -177,13 +188,14 @@ static void end_relays(struct link *link)
     }
 }
 
-static void on_closed(smux_conn *conn, void *user)
+/* The session is dead: said first of all, so that the log tells the reason before its effects. */
+static void link_end(struct link *link)
 {
-    struct link *link = user;
     bool owned = link->state == LINK_UP;
 
-    (void)conn;
-    link->pins++;
+    if (link->state == LINK_DEAD) {
+        return;
+    }
     link->state = LINK_DEAD;
     uv_timer_stop(&link->timer);
     log_down(link);
@@ -191,6 +203,43 @@ static void on_closed(smux_conn *conn, void *user)
         link->ops->down(link);
     }
     end_relays(link);
+}
+
+static void link_serve(struct link *link)
+{
+    smux_estream *stream;
+    unsigned events;
+
+    while (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
+        link_take_stream(link, stream);
+    }
+    while ((stream = smux_engine_next_ready(link->engine, &events)) != NULL) {
+        link_dispatch(link, stream, events);
+    }
+}
+
+static void on_ready(smux_conn *conn, void *user)
+{
+    struct link *link = user;
+
+    (void)conn;
+    link->pins++;
+    link_check_greeting(link);
+    if (smux_engine_error(link->engine) == SMUX_OK) {
+        link_serve(link);
+    } else {
+        link_end(link);
+    }
+    link_unpin(link);
+}
+
+static void on_closed(smux_conn *conn, void *user)
+{
+    struct link *link = user;
+
+    (void)conn;
+    link->pins++;
+    link_end(link);
     link_unpin(link);
 }
 
@@ -348,6 +397,18 @@ void link_kill(struct link *link, const char *why)
     if (link->state != LINK_DEAD) {
         smux_engine_fail(link->engine, SMUX_ECLOSED, why);
         smux_conn_flush(link->conn); /* which notices, and tells in a turn of its own */
+    }
+}
+
+void link_check_linger(struct link *link)
+{
+    if (!link->draining || link->state == LINK_DEAD || !smux_engine_drained(link->engine)) {
+        return;
+    }
+    if (link->drained_ms == 0) {
+        link->drained_ms = now_ms(link);
+    } else if (now_ms(link) - link->drained_ms >= LINGER_MS) {
+        link_kill(link, "closed on this side; the peer did not close");
     }
 }
 

@@ -19,6 +19,9 @@
 
 #include "address.h"
 
+/* Room for what link_error_text() writes. */
+#define LINK_ERROR_TEXT 300
+
 struct app;
 struct bench_peer;
 struct link;
@@ -63,9 +66,9 @@ struct link {
     uint32_t n_relays;
     struct bench_peer *bench; /* serves the streams instead of relays, or NULL */
     uv_timer_t timer;         /* until the first frame */
+    uint64_t drained_ms;      /* when a drain had sent everything */
     uint64_t paused_since_ms; /* receiving stopped: the budget is used up; 0 = it goes on */
     bool pause_told;
-    bool window_told;
     char peer[ADDRESS_TEXT];
 };
 
@@ -94,6 +97,12 @@ void link_retire(struct link *link);
 
 /* Ends the session at once. */
 void link_kill(struct link *link, const char *why);
+
+/* Ends a drained session whose peer does not close. Called once a second. */
+void link_check_linger(struct link *link);
+
+/* Writes why the session is dead, in words of the command line, and returns `out`. */
+const char *link_error_text(const struct link *link, char *out, size_t size);
 
 /* Frees the link with everything in it, at the end of the process. */
 void link_destroy(struct link *link);

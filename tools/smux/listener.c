@@ -117,17 +117,26 @@ static int complain_insecure(const struct complaint *why, const char *address,
 }
 
 static int check_secure(const struct listener *listener, const struct endpoint_address *address,
-                        const char *text, enum insecure purpose, const struct complaint *why)
+                        enum insecure purpose, const struct complaint *why)
 {
-    if (address_is_local(address)) {
+    char text[ADDRESS_TEXT];
+
+    if (address_is_local(address) || (listener->app->settings->insecure & purpose) != 0) {
         return 0;
     }
-    if ((listener->app->settings->insecure & purpose) == 0) {
-        return complain_insecure(why, text, purpose);
-    }
-    LOG_EVENT(LEVEL_WARN, listener->app->ops->name, "listening", LOG_STR("addr", text),
-              LOG_STR("hint", "not encrypted and outside loopback, as --insecure allows"));
-    return 0;
+    return complain_insecure(why, address_format(address, text, sizeof(text)), purpose);
+}
+
+static void log_listening(const struct listener *listener, int fd, const char *address)
+{
+    struct endpoint_address bound = {.len = sizeof(bound.sa)};
+    bool local = getsockname(fd, (struct sockaddr *)(void *)&bound.sa, &bound.len) != 0 ||
+                 address_is_local(&bound);
+
+    LOG_EVENT(
+        local ? LEVEL_INFO : LEVEL_WARN, listener->app->ops->name, "listening",
+        LOG_STR("addr", address),
+        LOG_STR("hint", local ? NULL : "not encrypted and outside loopback, as --insecure allows"));
 }
 
 static int add_socket(struct listener *listener, int fd, const struct complaint *why)
@@ -145,7 +154,7 @@ static int add_socket(struct listener *listener, int fd, const struct complaint 
     socket->fd = fd;
     socket->poll.data = socket;
     listener->n++;
-    LOG_EVENT(LEVEL_INFO, listener->app->ops->name, "listening", LOG_STR("addr", address));
+    log_listening(listener, fd, address);
     return 0;
 }
 
@@ -206,7 +215,7 @@ static int listen_tcp(struct listener *listener, struct address_list *list, enum
             take_port_of(&listener->sockets[0], &list->items[i]);
         }
         address_format(&list->items[i], text, sizeof(text));
-        status = check_secure(listener, &list->items[i], text, purpose, why);
+        status = check_secure(listener, &list->items[i], purpose, why);
         if (status != 0) {
             return status;
         }
@@ -255,7 +264,6 @@ static int listen_other(struct listener *listener, const struct address *address
                         enum insecure purpose, const struct complaint *why)
 {
     struct endpoint_address bound = {.len = sizeof(bound.sa)};
-    char text[ADDRESS_TEXT];
     int fd;
     int status = smux_listen(address->text, &fd);
 
@@ -263,8 +271,7 @@ static int listen_other(struct listener *listener, const struct address *address
         return complain_bind(why, address->text, status == SMUX_EIO ? errno : EINVAL);
     }
     if (getsockname(fd, (struct sockaddr *)(void *)&bound.sa, &bound.len) == 0) {
-        address_format(&bound, text, sizeof(text));
-        status = check_secure(listener, &bound, text, purpose, why);
+        status = check_secure(listener, &bound, purpose, why);
         if (status != 0) {
             close(fd);
             return status;

@@ -254,6 +254,17 @@ static int notice_kcp(const struct option_spec *spec)
     return OPTIONS_GO_ON;
 }
 
+/* kcptun takes its key from here too: someone who relies on it must not be left unprotected. */
+static int check_environment(const struct command *command)
+{
+    if ((command->id & (FOR_SERVER | FOR_CLIENT)) == 0 || getenv("KCPTUN_KEY") == NULL) {
+        return OPTIONS_GO_ON;
+    }
+    usage_error("KCPTUN_KEY is used only by the KCP transport, this connection would not be "
+                "protected by it; unset it, and use --psk-file");
+    return EX_CONFIG;
+}
+
 /* --- parsing ----------------------------------------------------------------------------- */
 
 static bool remember_given(struct settings *settings, const struct option_spec *spec,
@@ -380,6 +391,9 @@ int options_parse(const struct command *command, int argc, char **argv, void *se
     status = scan_run(&scan, argc, argv, settings);
     if (status == OPTIONS_GO_ON) {
         status = take_operands(command, argc, argv, operands);
+    }
+    if (status == OPTIONS_GO_ON) {
+        status = check_environment(command);
     }
     scan_deinit(&scan);
     if (status != OPTIONS_GO_ON) {

@@ -24,6 +24,11 @@ static const struct settings *settings_of(const struct slot *slot)
     return slot->pool->app->settings;
 }
 
+static void set_error(struct slot *slot, const char *error)
+{
+    snprintf(slot->error, sizeof(slot->error), "%s", error);
+}
+
 static uint64_t now_ms(const struct slot *slot)
 {
     return uv_now(&slot->pool->app->loop);
@@ -70,7 +75,7 @@ static void slot_wait(struct slot *slot)
         slot->failing_since_ms = now_ms(slot);
     }
     if (slot_gives_up(slot)) {
-        char why[200];
+        char why[LINK_ERROR_TEXT + 40];
         snprintf(why, sizeof(why), "gave up after %u attempts: %s", slot->attempt, slot->error);
         app_stop(slot->pool->app, EX_UNAVAILABLE, why);
         return;
@@ -104,12 +109,12 @@ static void on_down(struct link *link)
 
     slot->link = NULL;
     slot->state = SLOT_IDLE;
-    slot->error = "the session ended";
+    link_error_text(link, slot->error, sizeof(slot->error));
     if (slot->pool->closing) {
         return;
     }
     if (is_wrong_peer(slot, link)) {
-        app_stop(slot->pool->app, EX_PROTOCOL, smux_engine_error_text(link->engine));
+        app_stop(slot->pool->app, EX_PROTOCOL, slot->error);
         return;
     }
     if (lived >= SUCCESS_MS) {
@@ -161,7 +166,7 @@ static void slot_connected(struct slot *slot, int fd)
     warn_plaintext(pool, fd);
     slot->link = link_new(pool->app, SMUX_CLIENT, fd, &link_events, slot);
     if (slot->link == NULL) {
-        slot->error = "the session could not be started";
+        set_error(slot, "the session could not be started");
         slot_wait(slot);
         return;
     }
@@ -180,7 +185,7 @@ static void on_dialled(void *arg, int fd, const char *error)
         slot_connected(slot, fd);
         return;
     }
-    slot->error = error;
+    set_error(slot, error);
     LOG_EVENT(LEVEL_WARN, "client", "handshake.failed", LOG_STR("peer", remote->text),
               LOG_STR("error", error));
     if (++slot->remote < slot->pool->n_remotes) {
@@ -208,7 +213,7 @@ static void slot_dial(struct slot *slot)
     slot->dial = dial_start(&app->dials, &app->loop, remote, app->settings->connect_timeout,
                             prepare_socket, on_dialled, slot);
     if (slot->dial == NULL) {
-        slot->error = "out of memory";
+        set_error(slot, "out of memory");
         slot_wait(slot);
     }
 }

@@ -34,12 +34,12 @@ enum slot_state {
 struct slot {
     struct pool *pool;
     enum slot_state state;
-    struct link *link;         /* while UP */
-    struct dial *dial;         /* while DIALLING */
-    size_t remote;             /* index of the address being tried */
-    unsigned attempt;          /* failed ones in a row */
-    uint64_t failing_since_ms; /* when the first of them began */
-    const char *error;         /* of the last one; static */
+    struct link *link;           /* while UP */
+    struct dial *dial;           /* while DIALLING */
+    size_t remote;               /* index of the address being tried */
+    unsigned attempt;            /* failed ones in a row */
+    uint64_t failing_since_ms;   /* when the first of them began */
+    char error[LINK_ERROR_TEXT]; /* of the last one */
     uv_timer_t retry;
 };
 

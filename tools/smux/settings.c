@@ -67,9 +67,6 @@ static const char *session_fault(const struct settings *settings)
     if (settings->keepalive != 0 && settings->keepalive_timeout < settings->keepalive) {
         return "--keepalive-timeout must not be shorter than --keepalive";
     }
-    if (settings->retry_cap != 0 && settings->retry_cap < settings->retry_min) {
-        return "--retry-cap must not be shorter than --retry-min";
-    }
     return NULL;
 }
 

@@ -27,19 +27,25 @@ static const struct relay *largest_holder(const struct link *link, uint32_t *out
     return holder;
 }
 
-static void tell_stalled(const struct link *link, uint64_t for_ms)
+/* Tells whether there was something to tell: without unread data the session does not read for
+ * another reason, because it is about to end. */
+static bool tell_stalled(const struct link *link, uint64_t for_ms)
 {
     uint32_t unread;
     const struct relay *holder = largest_holder(link, &unread);
     char name[32];
 
-    snprintf(name, sizeof(name), "stream:%u", holder == NULL ? 0 : holder->id);
+    if (holder == NULL) {
+        return false;
+    }
+    snprintf(name, sizeof(name), "stream:%u", holder->id);
     LOG_EVENT(LEVEL_WARN, "session", "stalled", LOG_U64("id", link->id),
-              LOG_STR("reason", "receive-budget"), LOG_STR("holder", holder == NULL ? NULL : name),
+              LOG_STR("reason", "receive-budget"), LOG_STR("holder", name),
               LOG_U64("unread", unread), LOG_MS("for", for_ms),
               LOG_STR("hint", smux_engine_version(link->engine) == 1
                                   ? "use --smuxver 2 or a larger --smuxbuf"
                                   : "use a larger --smuxbuf"));
+    return true;
 }
 
 static void check_pause(struct link *link, uint64_t now)
@@ -56,8 +62,7 @@ static void check_pause(struct link *link, uint64_t now)
     } else if (link->paused_since_ms == 0) {
         link->paused_since_ms = now;
     } else if (!link->pause_told && now - link->paused_since_ms >= STALL_MS) {
-        link->pause_told = true;
-        tell_stalled(link, now - link->paused_since_ms);
+        link->pause_told = tell_stalled(link, now - link->paused_since_ms);
     }
 }
 
