@@ -1,0 +1,324 @@
+"""Signals, draining, the log, standard input and output.
+
+ctest-timeout: 120
+"""
+import json
+import pty
+import select
+
+from libtunnel import *
+
+
+@test
+def drain_with_data_in_flight():
+    """TERM to either end in the middle of a transfer: it is completed, exit status 0."""
+    data = os.urandom(24 * MIB)
+
+    def serve(connection):
+        connection.recv(1)
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+
+    for end in ("server", "client"):
+        tunnel = Tunnel(Target(serve).address)
+        s = tunnel.connect()
+        s.sendall(b"x")
+        got = bytearray(read_exactly(s, 4 * MIB))
+        process = getattr(tunnel, end)
+        process.send(signal.SIGTERM)
+        process.wait_log("drain streams=1")
+        expect(refuses(process.address), True, "new connections are refused while draining")
+        time.sleep(0.2)
+        got += read_all(s)
+        expect(bytes(got) == data, True, "the download is complete, %d bytes" % len(got))
+        s.close()
+        expect(process.wait(15), 0, "exit status of the " + end)
+
+
+def refuses(address):
+    try:
+        connect(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@test
+def drain_refuses_new_streams():
+    target = Target(echo)
+    tunnel = Tunnel(target.address)
+    s = tunnel.connect()
+    s.sendall(b"x")
+    read_exactly(s, 1)
+    tunnel.server.send(signal.SIGTERM)
+    tunnel.server.wait_log("drain")
+    other = tunnel.connect()
+    expect(other.recv(1), b"", "a new stream is refused")
+    tunnel.server.wait_log("stream.refused .*closing")
+    s.sendall(b"still works")
+    expect(read_exactly(s, 11), b"still works", "the old stream")
+    s.close()
+    expect(tunnel.server.wait(10), 0, "exit status, though the peer keeps its side open")
+
+
+@test
+def drain_timeout():
+    target = Target(echo)
+    tunnel = Tunnel(target.address, client_options=("--drain-timeout", "1"))
+    s = tunnel.connect()
+    s.sendall(b"x")
+    read_exactly(s, 1)
+    start = time.monotonic()
+    tunnel.client.send(signal.SIGTERM)
+    expect(ends_with_reset(s), True, "a stream that is cut off sees an error")
+    expect(tunnel.client.wait(10), 0, "exit status")
+    expect(0.8 < time.monotonic() - start < 5, True, "about one second")
+
+
+@test
+def interrupt_and_second_signal():
+    target = Target(echo)
+    tunnel = Tunnel(target.address)
+    expect(tunnel.client.stop(signal.SIGINT), 130, "exit status after INT")
+    second = client(tunnel.server.address)
+    second.wait_log("session.up")
+    s = connect(second.address)
+    s.sendall(b"x")
+    read_exactly(s, 1)
+    second.send(signal.SIGTERM)
+    second.wait_log("drain")
+    second.send(signal.SIGTERM)
+    expect(second.wait(5), 130, "exit status after a second signal")
+
+
+@test
+def idle_ends_at_once():
+    target = Target(echo)
+    tunnel = Tunnel(target.address)
+    start = time.monotonic()
+    expect(tunnel.server.stop(), 0, "exit status of the server")
+    expect(tunnel.client.stop(), 0, "exit status of the client")
+    expect(time.monotonic() - start < 3, True, "no waiting")
+
+
+@test
+def client_without_server_ends_at_once():
+    process = Process([tool(), "client", "-l", "127.0.0.1:0", "-r", "127.0.0.1:%d" % free_port()])
+    process.wait_log("retry")
+    s = connect(listening(process))
+    expect(process.stop(), 0, "exit status")
+    expect(ends_with_reset(s), True, "a connection that waited sees an error")
+
+
+@test
+def counters_and_retry_on_usr1():
+    port = free_port()
+    process = Process([tool(), "client", "-l", "127.0.0.1:0", "-r", "127.0.0.1:%d" % port,
+                       "--retry-min", "60", "--retry-cap", "60"])
+    process.wait_log("retry in=")
+    target = Target(echo)
+    server(target.address, listen="127.0.0.1:%d" % port)
+    process.send(signal.SIGUSR1)
+    process.wait_log("session.up", timeout=3)
+    s = connect(listening(process))
+    s.sendall(b"x" * 1000)
+    read_exactly(s, 1000)
+    process.send(signal.SIGUSR1)
+    process.wait_log(r"counters uptime=\S+ sessions=1 streams=1 .*up=1000 down=1000")
+    process.wait_log(r"counters session=1 .*in=1000 out=1000 .*glitches=0")
+
+
+@test
+def hup_is_ignored():
+    tunnel = Tunnel(Target(echo).address)
+    tunnel.client.send(signal.SIGHUP)
+    tunnel.client.wait_log("reload .*HUP is ignored")
+    s = tunnel.connect()
+    s.sendall(b"x")
+    read_exactly(s, 1)
+
+
+@test
+def log_file_is_reopened_on_usr2():
+    with tempfile.TemporaryDirectory() as d:
+        target = Target(echo)
+        path = d + "/log"
+        process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t",
+                           format_address(target.address), "--log", path])
+        wait_until(lambda: os.path.exists(path) and "listening" in open(path).read(), what="log")
+        os.rename(path, path + ".1")
+        process.send(signal.SIGUSR2)
+        wait_until(lambda: os.path.exists(path) and "reload" in open(path).read(), what="new log")
+        expect(process.stop(), 0, "exit status")
+        expect_in("stop exit=0", open(path).read(), "last line")
+
+
+@test
+def log_formats():
+    target = Target(echo)
+    for form in ("json", "logfmt", "text"):
+        tunnel = Tunnel_quiet_wait(target.address, form)
+        for line in tunnel.log().splitlines():
+            if form == "json":
+                entry = json.loads(line)
+                for key in ("ts", "level", "component", "event", "tunnel"):
+                    expect_in(key, entry, "keys")
+                expect(entry["tunnel"], "a name", "name")
+            elif form == "logfmt":
+                expect_in('ts=2', line, "time")
+                expect_in('tunnel="a name"', line, "name")
+            else:
+                if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warn |info |debug) \w+ +\S+ ", line):
+                    raise AssertionError("line %r" % line)
+
+
+def Tunnel_quiet_wait(target, form):
+    process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", format_address(target),
+                       "--log-format", form, "--name", "a name", "--log-level", "debug"])
+    process.wait_log("listening")
+    process.stop()
+    return process
+
+
+@test
+def quiet_and_levels():
+    target = Target(echo)
+    tunnel = Tunnel(target.address, client_options=("--quiet",),
+                    server_options=("--quiet=streams",))
+    s = tunnel.connect()
+    s.sendall(b"x")
+    read_exactly(s, 1)
+    s.close()
+    time.sleep(0.3)
+    for process in (tunnel.client, tunnel.server):
+        expect("stream." in process.log(), False, "stream lines with --quiet")
+    process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", "127.0.0.1:1", "--log-level",
+                       "error"])
+    time.sleep(0.3)
+    expect(process.log(), "", "log at level error")
+
+
+@test
+def settings_are_logged_at_debug():
+    process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", "127.0.0.1:1", "--log-level",
+                       "debug", "--streambuf", "1MiB", "--keepalive", "10"])
+    process.wait_log("config option=streambuf value=1MiB")
+    expect("option=keepalive" in process.log(), False, "an option at its default")
+
+
+# --- standard input and output ---------------------------------------------------------------
+
+def stdio_client(remote, **kwargs):
+    return subprocess.Popen([tool(), "client", "-l", "-", "-r", format_address(remote)],
+                            stderr=subprocess.PIPE, **kwargs)
+
+
+@test
+def stdio_pipes():
+    data = os.urandom(3 * MIB)
+    first = server(Target(echo).address)
+    process = stdio_client(first.address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    out, err = process.communicate(data, timeout=20)
+    expect(process.returncode, 0, "exit status, its log: %s" % err)
+    expect(out == data, True, "%d bytes back" % len(out))
+    expect(err, b"", "nothing is logged in this mode when all goes well")
+
+
+@test
+def stdio_half_close():
+    first = server(Target(answer_at_end).address)
+    process = stdio_client(first.address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    out, _ = process.communicate(b"request", timeout=20)
+    expect(out.split()[:1], [b"7"], "answer")
+    expect(process.returncode, 0, "exit status")
+
+
+@test
+def stdio_files():
+    data = os.urandom(5 * MIB)
+    first = server(Target(echo).address)
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as sink:
+        source.write(data)
+        source.seek(0)
+        process = stdio_client(first.address, stdin=source, stdout=sink)
+        expect(process.wait(20), 0, "exit status")
+        sink.seek(0)
+        expect(sink.read() == data, True, "equal files")
+        process.stderr.close()
+
+
+@test
+def stdio_socket_as_for_ssh():
+    ours, theirs = socket.socketpair()
+    first = server(Target(echo).address)
+    process = stdio_client(first.address, stdin=theirs, stdout=theirs)
+    theirs.close()
+    ours.settimeout(20)
+    ours.sendall(b"SSH-2.0-test\r\n")
+    expect(read_exactly(ours, 14), b"SSH-2.0-test\r\n", "echo")
+    ours.shutdown(socket.SHUT_WR)
+    expect(read_all(ours), b"", "end")
+    expect(process.wait(10), 0, "exit status")
+    process.stderr.close()
+
+
+@test
+def stdio_terminal_is_left_as_it_was():
+    first = server(Target(echo).address)
+    main, terminal = pty.openpty()
+    process = stdio_client(first.address, stdin=terminal, stdout=terminal)
+    os.write(main, b"hello\n")
+    got = b""
+    while got.count(b"hello") < 2 and select.select([main], [], [], 10)[0]:  # the terminal's echo and ours
+        got += os.read(main, 100)
+    expect(got.count(b"hello"), 2, "echo of the terminal and of the target in %r" % got)
+    expect(os.get_blocking(terminal), True, "the terminal is still blocking")
+    os.write(main, b"\x04")
+    expect(process.wait(10), 0, "exit status at the end of input")
+    process.stderr.close()
+
+
+@test
+def stdio_reader_that_goes_away():
+    def serve(connection):
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    first = server(Target(serve).address)
+    process = stdio_client(first.address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.read(1000)
+    process.stdout.close()
+    expect(process.wait(10) != 0, True, "an exit status that tells")
+    process.stdin.close()
+    process.stderr.close()
+
+
+@test
+def stdio_truncated_is_not_success():
+    def serve(connection):
+        connection.sendall(b"x" * 1000)
+        time.sleep(30)
+
+    first = server(Target(serve).address)
+    process = stdio_client(first.address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.read(1000)
+    first.kill()
+    expect(process.wait(10), 69, "exit status")
+    expect_in(b"session.down", process.stderr.read(), "log")
+    process.stdin.close()
+    process.stdout.close()
+    process.stderr.close()
+
+
+@test
+def stdio_without_server():
+    process = subprocess.Popen([tool(), "client", "-l", "-", "-r", "127.0.0.1:%d" % free_port(),
+                                "--connect-timeout", "1"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    expect(process.wait(10), 69, "exit status")
+    expect_in(b"no session within --connect-timeout", process.stderr.read(), "log")
+    process.stderr.close()
+
+
+run()

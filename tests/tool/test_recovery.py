@@ -1,0 +1,119 @@
+"""Either end is killed, or vanishes without a word, and the tunnel comes back by itself.
+
+ctest-timeout: 90
+"""
+from libtunnel import *
+
+
+def works(address):
+    s = connect(address)
+    s.sendall(b"ping")
+    try:
+        return s.recv(4) == b"ping"
+    except OSError:
+        return False
+    finally:
+        s.close()
+
+
+@test
+def server_killed_and_started_again():
+    target = Target(echo)
+    first = server(target.address)
+    listen = format_address(first.address)
+    front = client(first.address, "--retry-cap", "0.5", "--conn", "2")
+    expect(works(front.address), True, "works before")
+    for _ in range(3):
+        held = connect(front.address)
+        held.sendall(b"x")
+        read_exactly(held, 1)
+        first.kill()
+        expect(ends_with_reset(held), True, "an open stream sees an error")
+        front.wait_log("session.down")
+        first = server(target.address, listen=listen)
+        expect(works(front.address), True, "works again")
+
+
+@test
+def client_killed_and_started_again():
+    ended = []
+
+    def serve(connection):
+        try:
+            echo(connection)
+        finally:
+            ended.append(True)
+
+    target = Target(serve)
+    back = server(target.address)
+    for round in range(3):
+        front = client(back.address)
+        s = connect(front.address)
+        s.sendall(b"x")
+        read_exactly(s, 1)
+        front.kill()
+        wait_until(lambda: len(ended) == round + 1, what="end at the target")
+        back.wait_log("session.down", count=round + 1)
+    expect(back.fds() < 20, True, "descriptors are given back")
+
+
+@test
+def frozen_server_is_noticed():
+    """A server that does nothing any more, while its kernel keeps the connection."""
+    target = Target(echo)
+    back = server(target.address, "--keepalive", "0.3")
+    front = client(back.address, "--keepalive", "0.3", "--keepalive-timeout", "1.5",
+                   "--retry-cap", "0.3")
+    expect(works(front.address), True, "works before")
+    front_stream = connect(front.address)
+    front_stream.sendall(b"x")
+    read_exactly(front_stream, 1)
+    time.sleep(0.5)
+    back.send(signal.SIGSTOP)
+    try:
+        expect(ends_with_reset(front_stream), True, "an open stream sees an error")
+        front.wait_log("session.down .*silent|session.down .*no frame|session.down .*nothing", 5)
+    finally:
+        back.send(signal.SIGCONT)
+    expect(works(front.address), True, "works again")
+
+
+@test
+def many_restarts_leak_nothing():
+    target = Target(echo)
+    first = server(target.address)
+    listen = format_address(first.address)
+    front = client(first.address, "--retry-min", "0.05", "--retry-cap", "0.05", "--conn", "4")
+    front.wait_log("session.up", count=4)
+    before = front.fds()
+    for round in range(1, 8):
+        first.kill()
+        front.wait_log("session.down", count=4 * round)
+        first = server(target.address, listen=listen)
+        front.wait_log("session.up", count=4 * (round + 1))
+    expect(front.fds(), before, "descriptors of the client")
+    expect(works(front.address), True, "works")
+
+
+@test
+def target_that_vanishes():
+    """The target process is killed: its connections are reset, which the client must see."""
+    need("nc")
+    port = free_port()
+    target = Process(["nc", "-l", "127.0.0.1", str(port)])
+    tunnel = Tunnel(("127.0.0.1", port))
+    wait_until(lambda: not refused(port), what="target", timeout=5)
+    s = tunnel.connect()
+    s.sendall(b"x")
+    time.sleep(0.3)
+    target.kill()
+    s.settimeout(10)
+    ends_with_reset(s)  # the wire has no reset: the end is all that can be asked for
+
+
+def refused(port):
+    with open("/proc/net/tcp") as f:
+        return ":%04X 00000000:0000 0A" % port not in f.read()
+
+
+run()
