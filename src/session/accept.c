@@ -38,12 +38,7 @@ void smux__accept_deliver(smux_session *session)
 
 static int accept_now(smux_session *session, smux_estream **out_stream)
 {
-    int error = smux_engine_error(session->engine);
-
-    if (session->closing && error == SMUX_OK) {
-        return SMUX_EGOAWAY;
-    }
-    return smux_engine_accept(session->engine, out_stream);
+    return session->closing ? SMUX_EGOAWAY : smux_engine_accept(session->engine, out_stream);
 }
 
 /* As accept_now(), but waits. */

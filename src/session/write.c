@@ -111,7 +111,10 @@ static int loan_wait(struct write_call *call)
 
     while (smux_estream_lent(engine, call->stream->engine_stream) > 0) {
         int status = write_status(call);
-        if (status != SMUX_OK && status != SMUX_EPIPE) { /* a FIN goes behind the loan */
+        if (status == SMUX_EPIPE) { /* the FIN goes behind the loan */
+            status = smux_engine_error(engine);
+        }
+        if (status != SMUX_OK) {
             return status;
         }
         status = smux__waiter_wait(&call->waiter, smux__stream_write_deadline(call->stream));
