@@ -5,6 +5,21 @@
  * server accepts sessions as always, but hands their streams to a bench_peer instead of relaying
  * them to a target. One bench_peer serves one session and lives as long as that.
  *
+ * The protocol: the client opens a stream and sends five bytes, a letter and a size (4 bytes,
+ * little endian). The letter says what the server does, until it reads the client's end:
+ *
+ *   S  sink      takes what comes; at the end answers with the number of bytes that followed the
+ *                request (8 bytes, little endian) and closes
+ *   G  source    writes, `size` bytes at a time; closes once the client has ended
+ *   E  echo      sends back what comes
+ *   D  discard   takes what comes and closes: a stream of the churn test is only this request
+ *   C  count     answers each byte with the number of discard streams of this session that were
+ *                read to the end (8 bytes, little endian)
+ *   H  hold      sends one byte back, and stays open
+ *
+ * Any other request aborts the stream. There is no negotiation: a client that gets no proper
+ * answer to its first C talks to something else.
+ *
  * Implemented in bench*.c; called from main.c and link.c.
  */
 #ifndef TOOL_BENCH_H
