@@ -1,0 +1,97 @@
+#include "bench_crew.h"
+
+#include <stdlib.h>
+
+#define BACKGROUND_SIZE (128u * 1024)
+
+static uint32_t n_measured(const struct bench_test *test)
+{
+    bool twice = test->mode->work == WORK_FLOW && test->settings->bidir;
+
+    return twice ? 2 * test->streams : test->streams;
+}
+
+static uint32_t n_background(const struct bench_test *test)
+{
+    return test->settings->bidir ? 2 * test->mode->background : test->mode->background;
+}
+
+uint32_t crew_channels(const struct bench_test *test)
+{
+    return n_measured(test) + n_background(test);
+}
+
+/* With --bidir every other worker of a flow goes the other way. */
+static int (*flow_work(const struct bench_test *test, uint32_t index))(struct worker *)
+{
+    bool reads = test->settings->bidir ? index % 2 == 1 : test->settings->reverse;
+
+    return reads ? work_read : work_write;
+}
+
+/* Sets up one that is measured. Those with a fixed rate begin one after the other. */
+static bool init_measured(struct worker *worker, const struct bench_test *test, uint32_t index)
+{
+    uint32_t rate = test->settings->rate;
+
+    worker->size = test->size;
+    switch (test->mode->work) {
+    case WORK_FLOW:
+        worker->work = flow_work(test, index);
+        break;
+    case WORK_CHURN:
+        worker->work = work_churn;
+        break;
+    case WORK_HOLD:
+        worker->work = work_hold;
+        worker->count = test->streams;
+        break;
+    case WORK_PING:
+        worker->work = work_ping;
+        if (rate > 0) {
+            worker->pace_ns = UINT64_C(1000000000) * test->streams / rate;
+            worker->begin_ns = UINT64_C(1000000000) * index / rate;
+        }
+        worker->latency = histogram_new();
+        return worker->latency != NULL;
+    }
+    return true;
+}
+
+static void init_background(struct worker *worker, const struct bench_test *test, uint32_t index)
+{
+    worker->background = true;
+    worker->size = BACKGROUND_SIZE;
+    worker->work = flow_work(test, index);
+}
+
+bool crew_init(struct crew *crew, const struct bench_test *test, struct carrier *carrier,
+               uint32_t limit_ms)
+{
+    uint32_t measured = test->mode->work == WORK_HOLD ? 1 : n_measured(test);
+    bool ok = true;
+
+    *crew = (struct crew){.carrier = carrier, .limit_ms = limit_ms};
+    crew->n = measured + n_background(test);
+    crew->workers = calloc(crew->n, sizeof(*crew->workers));
+    if (crew->workers == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < crew->n; i++) {
+        crew->workers[i].crew = crew;
+        if (i < measured) {
+            ok = init_measured(&crew->workers[i], test, i) && ok;
+        } else {
+            init_background(&crew->workers[i], test, i - measured);
+        }
+    }
+    return ok;
+}
+
+void crew_deinit(struct crew *crew)
+{
+    for (size_t i = 0; i < crew->n && crew->workers != NULL; i++) {
+        free(crew->workers[i].latency);
+    }
+    free(crew->workers);
+}

@@ -1,0 +1,34 @@
+/*
+ * bench_server.h - the server side of a test whose both ends are in this process.
+ *
+ * It listens on loopback and serves what bench.h describes, on a TCP connection for each channel
+ * or on the streams of one session, with blocking calls: the acceptor has a thread, and so has
+ * each channel, except those that are over at once or hold still.
+ */
+#ifndef TOOL_BENCH_SERVER_H
+#define TOOL_BENCH_SERVER_H
+
+#include <sys/socket.h>
+
+#include "bench_settings.h"
+
+struct bench_server;
+
+struct bench_server_options {
+    enum bench_kind kind;
+    const struct settings *settings;  /* of the socket */
+    const struct smux_config *config; /* of the session */
+    uint32_t expected;                /* channels that will be held */
+};
+
+/* Starts to listen and serve. SMUX_OK or why not. */
+int bench_server_start(const struct bench_server_options *options,
+                       struct bench_server **out_server);
+
+/* Returns where it listens. */
+const char *bench_server_address(const struct bench_server *server);
+
+/* Ends it once the client has ended. */
+void bench_server_stop(struct bench_server *server);
+
+#endif
