@@ -73,7 +73,7 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     uint32_t since_ms = smux__engine_now_ms(e) - stream->last_sent_ms;
 
     if (!smux__stream_is(stream, STREAM_FIN_RCVD) || stream->error != SMUX_OK || e->draining ||
-        linger_ms == SMUX_OFF || stream->sent == 0 || since_ms >= linger_ms) {
+        e->input_ended || linger_ms == SMUX_OFF || stream->sent == 0 || since_ms >= linger_ms) {
         return false;
     }
     if (e->version == 2 && stream->window.acked == (uint32_t)stream->sent) {

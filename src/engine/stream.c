@@ -455,7 +455,7 @@ int smux_estream_shutdown(smux_engine *e, smux_estream *stream)
         return SMUX_OK;
     }
     if (e->error != SMUX_OK) {
-        return e->error;
+        return e->error == SMUX_EOF ? SMUX_OK : e->error; /* the end has come anyway */
     }
     stream->flags |= STREAM_FIN_WANTED;
     smux__send_schedule(e, stream);

@@ -16,7 +16,8 @@ static int write_status(const smux_engine *e, const struct smux_estream *stream)
     if (stream->error != SMUX_OK) {
         return stream->error;
     }
-    if (smux__stream_is(stream, STREAM_FIN_WANTED)) {
+    if (smux__stream_is(stream, STREAM_FIN_WANTED) || e->error == SMUX_EOF ||
+        (e->input_ended && smux__send_room(e, stream) == 0)) { /* no credit will come */
         return SMUX_EPIPE;
     }
     return e->error;

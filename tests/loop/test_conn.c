@@ -156,13 +156,13 @@ END_TEST
 START_TEST(END_4_drain_delivers_everything_first)
 {
     connect_ends(LINK_OF(_i), VERSION_OF(_i));
-    caller.to_send = 60000;
+    caller.to_send = 200000;
     ck_assert_int_eq(end_call(&caller), SMUX_OK);
     smux_conn_drain(caller.conn);
     RUN_UNTIL(caller.status != SMUX_OK && echo.status != SMUX_OK);
     ck_assert_int_eq(caller.status, SMUX_ECLOSED);
     ck_assert_str_eq(caller.text, "closed on this side");
-    ck_assert_uint_eq(echo.received, 60000);
+    ck_assert_uint_eq(echo.received, 200000);
     ck_assert(!caller.wrong);
 }
 END_TEST

@@ -97,12 +97,12 @@ END_TEST
 START_TEST(END_4_drain_delivers_everything_and_ends_the_loop)
 {
     connect_ends(LINK_OF(_i), VERSION_OF(_i));
-    caller.to_send = 60000;
+    caller.to_send = 200000;
     ck_assert_int_eq(end_call(&caller), SMUX_OK);
     smux_conn_drain(caller.conn);
     ck_assert_int_eq(uv_run(&loop, UV_RUN_DEFAULT), 0);
     ck_assert_int_eq(caller.status, SMUX_ECLOSED);
-    ck_assert_uint_eq(echo.received, 60000);
+    ck_assert_uint_eq(echo.received, 200000);
     ck_assert_int_ne(echo.status, SMUX_OK);
 }
 END_TEST
