@@ -124,6 +124,7 @@ suite() {
   pair "bulk to the end of stream" sink-server "source-client -bytes 3000001 -streams 2 -eof" \
     "$(m1 "$release_c")$(half_close_replier "$release_s")"
   pair "bulk from the server" source-server "sink-client -bytes 20000003 -streams 4"
+  pair "both ways at once" duplex-server "duplex-client -bytes 300000 -streams 64"
   pair "bulk, small windows" "sink-server -streambuf 511 -buf 65536" "source-client -bytes 300001 -streams 3"
   pair "frames of 65535" sink-server "source-client -bytes 3000001 -chunk 300000 -frame 65535"
   pair "no keepalive" "echo-server -keepalive 0" "echo-client -keepalive 0"

@@ -108,3 +108,64 @@ void sink_client(struct peer *peer)
 {
     link_run_client(peer, peer->options->streams, peer->options->streams, bulk_fetch);
 }
+
+/* --- both ways at once ------------------------------------------------------------------ */
+
+/** The sending half of one stream. */
+struct half {
+    struct peer *peer;
+    smux_stream *stream;
+    uint64_t n;
+    int status;
+};
+
+static void *send_half(void *arg)
+{
+    struct half *half = arg;
+    uint8_t digest[SHA256_SIZE];
+    half->status =
+        payload_send(half->peer, half->stream, half->n, half->peer->options->chunk, digest);
+    return NULL;
+}
+
+/** Sends and receives `n` bytes. */
+static bool duplex(struct peer *peer, smux_stream *stream, uint64_t n)
+{
+    struct half half = {.peer = peer, .stream = stream, .n = n};
+    pthread_t writer = worker_start(send_half, &half);
+    bool ok = payload_receive(peer, stream, n, NULL, NULL);
+    if (!ok) {
+        smux_stream_abort(stream); /* wakes the writer */
+    }
+    pthread_join(writer, NULL);
+    return half.status == SMUX_OK ? ok : payload_fail(peer, stream, "write", half.status);
+}
+
+static bool duplex_stream(struct peer *peer, smux_stream *stream)
+{
+    uint64_t n;
+    return payload_read_length(peer, stream, &n) && duplex(peer, stream, n);
+}
+
+static void duplex_session(struct peer *peer, smux_session *session)
+{
+    link_each_stream(peer, session, duplex_stream);
+}
+
+void duplex_server(struct peer *peer)
+{
+    link_serve(peer, duplex_session);
+}
+
+/** The server may still be reading; its end says that it is done. */
+static bool duplex_and_end(struct peer *peer, smux_stream *stream)
+{
+    uint64_t n = peer->options->bytes;
+    return payload_send_length(peer, stream, n) && duplex(peer, stream, n) &&
+           payload_expect_end(peer, stream);
+}
+
+void duplex_client(struct peer *peer)
+{
+    link_run_client(peer, peer->options->streams, peer->options->streams, duplex_and_end);
+}

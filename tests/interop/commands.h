@@ -28,6 +28,10 @@ void source_client(struct peer *peer);
 void source_server(struct peer *peer);
 void sink_client(struct peer *peer);
 
+/** Bulk data both ways at once, neither direction waiting for the other. */
+void duplex_server(struct peer *peer);
+void duplex_client(struct peer *peer);
+
 /** Asks a source server for -bytes and checks them. */
 bool bulk_fetch(struct peer *peer, smux_stream *stream);
 

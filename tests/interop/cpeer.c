@@ -30,6 +30,8 @@ static const struct command {
     {"source-client", source_client, "send bulk data to a sink server"},
     {"source-server", source_server, "send the bulk data a stream asks for"},
     {"sink-client", sink_client, "ask a source server for bulk data and check it"},
+    {"duplex-server", duplex_server, "bulk data both ways at once, neither way waiting"},
+    {"duplex-client", duplex_client, "the same as a client"},
     {"speak-first-server", speak_first_server, "greet on each accepted stream and close it"},
     {"speak-first-client", speak_first_client, "open streams, write nothing, expect a greeting"},
     {"opener-server", opener_server, "open echo streams towards the client, echo accepted ones"},

@@ -75,31 +75,54 @@ static void drain_stalled(struct stalled *s)
     smux_stream_close(s->stream);
 }
 
-void slow_client(struct peer *peer)
+/** Opens the streams that will stall and lets them fill; false after tally_fail(). */
+static bool start_stalled(struct peer *peer, smux_session *session, struct stalled *stalled)
 {
-    uint32_t n = peer->options->stalled;
     uint64_t before = 0;
-    smux_session *session = link_connect(peer);
-    struct stalled *stalled = payload_alloc(n * sizeof *stalled);
-    for (uint32_t i = 0; session != NULL && i < n; i++) {
+    for (uint32_t i = 0; i < peer->options->stalled; i++) {
         stalled[i].peer = peer;
         stalled[i].written = 0;
         stalled[i].stream = link_open(peer, session);
         if (stalled[i].stream == NULL) {
-            smux_session_close(session);
-            session = NULL;
-            break;
+            return false;
         }
         stalled[i].writer = worker_start(fill_stalled, &stalled[i]);
     }
-    if (session != NULL) {
-        sleep_ms(peer->options->settle_ms);
-        for (uint32_t i = 0; i < n; i++) {
-            before += stalled[i].written;
-        }
-        tally_set(&peer->tally, "stalled_at", before);
-        echo_streams(peer, session);
-        for (uint32_t i = 0; i < n; i++) {
+    sleep_ms(peer->options->settle_ms);
+    for (uint32_t i = 0; i < peer->options->stalled; i++) {
+        before += stalled[i].written;
+    }
+    tally_set(&peer->tally, "stalled_at", before);
+    return true;
+}
+
+/** Moves -bytes on each of -c streams there and back, in messages of 16 KiB. */
+static void move_others(struct peer *peer, smux_session *session)
+{
+    enum {
+        MESSAGE = 16 << 10
+    };
+    struct options moving = *peer->options;
+    struct peer other = {.options = &moving};
+    moving.parallel = moving.c;
+    moving.size = MESSAGE;
+    moving.m = (uint32_t)((moving.bytes + MESSAGE - 1) / MESSAGE);
+    tally_init(&other.tally);
+    echo_streams(&other, session);
+    peer->tally.streams += other.tally.streams;
+    peer->tally.bytes += other.tally.bytes;
+    if (other.tally.errors > 0) {
+        tally_fail(&peer->tally, "beside stalled streams: %s", other.tally.first);
+    }
+}
+
+void slow_client(struct peer *peer)
+{
+    smux_session *session = link_connect(peer);
+    struct stalled *stalled = payload_alloc(peer->options->stalled * sizeof *stalled);
+    if (session != NULL && start_stalled(peer, session, stalled)) {
+        move_others(peer, session);
+        for (uint32_t i = 0; i < peer->options->stalled; i++) {
             drain_stalled(&stalled[i]);
         }
         link_close(peer, session);

@@ -215,3 +215,53 @@ func fetch(st *smux.Stream, n uint64, t *tally) error {
 	}
 	return expectDigest(st, sum)
 }
+
+// duplex sends n bytes and receives as many. Neither direction waits for the other, so a hang is
+// not the application's fault, as it can be with echo.
+func duplex(st *smux.Stream, n uint64, t *tally) error {
+	sent := make(chan error, 1)
+	go func() {
+		_, err := sendPattern(st, uint64(st.ID()), n, copyBuffer, t)
+		sent <- err
+	}()
+	if _, err := receivePattern(st, n, t); err != nil {
+		return err
+	}
+	return <-sent
+}
+
+func duplexServer(fs *flag.FlagSet) runner {
+	return func(e *env) error {
+		var t tally
+		return e.serve(&t, func(sess *smux.Session) {
+			handleStreams(sess, &t, func(st *smux.Stream) error {
+				n, err := readLength(st)
+				if err != nil {
+					return err
+				}
+				return duplex(st, n, &t)
+			})
+		})
+	}
+}
+
+func duplexClient(fs *flag.FlagSet) runner {
+	n := fs.Uint64("bytes", 1<<20, "`BYTES` of payload each way on each stream")
+	streams := fs.Int("streams", 1, "use `K` streams at once")
+	return func(e *env) error {
+		return e.onStreams(*streams, func(st *smux.Stream, t *tally) error {
+			if err := writeLength(st, *n); err != nil {
+				return err
+			}
+			if err := duplex(st, *n, t); err != nil {
+				return err
+			}
+			// The server may still be reading; its end says that it is done.
+			rest, err := io.Copy(io.Discard, onlyReader{st})
+			if rest != 0 || err != nil {
+				return fmt.Errorf("after the payload: %d bytes, %v; expected the end", rest, err)
+			}
+			return nil
+		})
+	}
+}

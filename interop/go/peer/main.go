@@ -58,6 +58,8 @@ var commands = []command{
 	{"source-client", client, "send bulk data to a sink server", sourceClient},
 	{"source-server", server, "send the bulk data a stream asks for", sourceServer},
 	{"sink-client", client, "ask a source server for bulk data and check it", sinkClient},
+	{"duplex-server", server, "bulk data both ways at once, neither waiting for the other", duplexServer},
+	{"duplex-client", client, "the same as a client", duplexClient},
 	{"speak-first-server", server, "greet on each accepted stream and close it", speakFirstServer},
 	{"speak-first-client", client, "open streams, write nothing, expect the greeting", speakFirstClient},
 	{"opener-server", server, "open streams towards the client, ping-pong on each; echoes accepted ones too", openerServer},
