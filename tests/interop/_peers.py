@@ -250,8 +250,8 @@ def perform(run, results):
     results.add("ok", run, case.clauses, note)
 
 
-def main(cases):
-    """Runs a table. An argument selects the cases whose line contains it."""
+def main(cases, more=None):
+    """Runs a table, then more(results). Arguments select the cases whose line contains them."""
     results = Results()
     wanted = " ".join(sys.argv[1:])
     runs = [Run(case, release, version, role)
@@ -265,4 +265,6 @@ def main(cases):
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         for done in [pool.submit(perform, run, results) for run in runs if not run.case.alone]:
             done.result()
+    if more and not wanted:
+        more(results)
     results.exit()
