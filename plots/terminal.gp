@@ -1,0 +1,15 @@
+# Chooses the output of a figure; loaded by the other scripts.
+#
+# kind: svg, png or dumb; output: file, of svg and png; columns, rows: size of dumb
+if (!exists("kind")) { kind = "svg" }
+if (kind eq "svg") { set terminal svg size 900,480 font "sans,14" background "white" }
+if (kind eq "png") { set terminal pngcairo size 900,480 font "sans,11" }
+if (kind eq "dumb") {
+    columns_n = exists("columns") ? int(columns) : 79
+    rows_n = exists("rows") ? int(rows) : 20
+    set terminal dumb size columns_n, rows_n
+}
+if (exists("output")) { set output output }
+if (kind ne "dumb") { set grid }
+set border 3
+set tics nomirror
