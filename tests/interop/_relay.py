@@ -21,11 +21,6 @@ def frame(version, command, stream=0, payload=b"", length=None):
                        stream) + payload
 
 
-def update(consumed, window):
-    """The payload of a UPD."""
-    return struct.pack("<II", consumed & 0xFFFFFFFF, window)
-
-
 class Parser:
     """Cuts a byte stream into frames: on_frame(version, command, length, id, UPD payload)."""
 

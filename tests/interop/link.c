@@ -246,16 +246,17 @@ static void stop_sessions(struct server *server)
     }
 }
 
-/** Waits for a connection (1) or for the end of standard input (0); -1 when neither came. */
+/** Waits for a connection (1) or for the end of standard input (0); -1 when neither came. Who
+ *  connected before the end is still served. */
 static int await_connection(const struct options *options, int listen_fd)
 {
     char byte;
     struct pollfd fds[2] = {{listen_fd, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
     int n = poll(fds, options->exit_on_stdin ? 2 : 1, TURN_MS);
-    if (n > 0 && fds[1].revents != 0 && read(STDIN_FILENO, &byte, 1) <= 0) {
-        return 0;
+    if (n > 0 && fds[0].revents != 0) {
+        return 1;
     }
-    return n > 0 && fds[0].revents != 0 ? 1 : -1;
+    return n > 0 && fds[1].revents != 0 && read(STDIN_FILENO, &byte, 1) <= 0 ? 0 : -1;
 }
 
 static bool listen_and_tell(struct peer *peer, int *out_fd)
