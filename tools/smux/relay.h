@@ -34,6 +34,11 @@ struct link;
 
 #define RELAY_TURN (256u * 1024)
 
+/* Reads start small, so that thousands of quiet connections cost little, and grow with the
+ * traffic up to what the engine keeps in one piece. */
+#define RELAY_READ_MIN 2048u
+#define RELAY_READ_MAX 65536u
+
 enum relay_half {
     HALF_OPEN,
     HALF_ENDED,
@@ -54,6 +59,7 @@ struct relay {
     uint64_t bytes_down;
     uint32_t id;        /* of the stream, on the wire */
     uint32_t read_size; /* what the next read asks for; follows the traffic */
+    int up_status;      /* of a broken `up`: what the stream said */
     enum relay_half up;
     enum relay_half down;
     bool joined;
