@@ -10,6 +10,7 @@
 
 #include "app.h"
 #include "bench.h"
+#include "link_log.h"
 #include "log.h"
 #include "relay.h"
 #include "socket_options.h"
@@ -77,58 +78,6 @@ static void link_unpin(struct link *link)
     link_settle(link);
 }
 
-/* --- the log ----------------------------------------------------------------------------- */
-
-static void log_up(const struct link *link)
-{
-    const struct settings *settings = link->app->settings;
-    const struct smux_transport *t = smux_conn_transport(link->conn);
-    uint32_t rtt_us = t == NULL || t->ops->rtt_us == NULL ? 0 : t->ops->rtt_us(t->ctx);
-
-    LOG_EVENT(LEVEL_INFO, component(link), "session.up", LOG_U64("id", link->id),
-              LOG_STR("peer", link->peer),
-              rtt_us > 0 ? LOG_US("rtt", rtt_us) : LOG_STR("rtt", NULL),
-              LOG_U64("smux", smux_engine_version(link->engine)),
-              LOG_U64("framesize", settings->framesize), LOG_U64("streambuf", settings->streambuf),
-              LOG_STR("tls", "off"));
-}
-
-const char *link_error_text(const struct link *link, char *out, size_t size)
-{
-    const char *text = smux_engine_error_text(link->engine);
-    unsigned theirs;
-    unsigned ours;
-
-    /* The library does not know what its setting is called here. */
-    if (sscanf(text, "peer speaks smux %u, this side is set to %u", &theirs, &ours) == 2) {
-        snprintf(out, size, "%s: use --smuxver %u here, or %u on the peer", text, theirs, ours);
-    } else {
-        snprintf(out, size, "%s", text);
-    }
-    return out;
-}
-
-static const char *down_hint(const struct link *link)
-{
-    return link->role == SMUX_CLIENT && !link->greeted &&
-                   smux_engine_error(link->engine) == SMUX_ETRUNCATED
-               ? "the peer sent nothing before: is it a smux server of the same --smuxver?"
-               : NULL;
-}
-
-static void log_down(const struct link *link)
-{
-    int error = smux_engine_error(link->engine);
-    bool quiet = error == SMUX_ECLOSED || (error == SMUX_ETRUNCATED && link->n_relays == 0);
-    char text[LINK_ERROR_TEXT];
-
-    LOG_EVENT(quiet ? LEVEL_INFO : LEVEL_WARN, component(link), "session.down",
-              LOG_U64("id", link->id), LOG_STR("peer", link->peer),
-              LOG_MS("after", now_ms(link) - link->since_ms), LOG_U64("streams", link->n_relays),
-              LOG_STR("error", link_error_text(link, text, sizeof(text))),
-              LOG_STR("hint", down_hint(link)));
-}
-
 /* --- events of the session --------------------------------------------------------------- */
 
 /* Notices the peer's first frame. */
@@ -147,7 +96,7 @@ static void link_check_greeting(struct link *link)
     link->greeted = true;
     uv_timer_stop(&link->timer);
     if (link->role == SMUX_SERVER) {
-        log_up(link); /* the version was not known before */
+        link_log_up(link); /* the version was not known before */
     }
     if (link->ops->greeted != NULL) {
         link->ops->greeted(link);
@@ -198,7 +147,7 @@ static void link_end(struct link *link)
     }
     link->state = LINK_DEAD;
     uv_timer_stop(&link->timer);
-    log_down(link);
+    link_log_down(link);
     if (owned && link->ops->down != NULL) {
         link->ops->down(link);
     }
@@ -246,12 +195,6 @@ static void on_closed(smux_conn *conn, void *user)
 /* --- making ------------------------------------------------------------------------------ */
 
 static const struct smux_conn_events conn_events = {on_ready, on_closed};
-
-static void log_failed(struct app *app, const char *peer, const char *why)
-{
-    LOG_EVENT(LEVEL_WARN, app->ops->name, "handshake.failed", LOG_STR("peer", peer),
-              LOG_STR("error", why));
-}
 
 static void link_enlist(struct link *link)
 {
@@ -317,11 +260,11 @@ struct link *link_new_on(struct app *app, enum smux_role role, struct smux_trans
     if (status == SMUX_OK) {
         link_enlist(link);
         if (role == SMUX_CLIENT) {
-            log_up(link);
+            link_log_up(link);
         }
         return link;
     }
-    log_failed(app, peer, smux_strerror(status));
+    link_log_failed(app, peer, smux_strerror(status));
     if (transport->ops != NULL) {
         smux_transport_close(transport);
     }
@@ -343,7 +286,7 @@ struct link *link_new(struct app *app, enum smux_role role, int fd, const struct
     address_of_socket(fd, true, peer, sizeof(peer));
     status = smux_transport_fd(fd, fd, &transport);
     if (status != SMUX_OK) {
-        log_failed(app, peer, smux_strerror(status));
+        link_log_failed(app, peer, smux_strerror(status));
         close(fd);
         return NULL;
     }
@@ -355,7 +298,7 @@ static void on_greeting_timeout(uv_timer_t *timer)
 {
     struct link *link = timer->data;
 
-    log_failed(link->app, link->peer, "the peer sent no frame in time");
+    link_log_failed(link->app, link->peer, "the peer sent no frame in time");
     link_kill(link, "no first frame in time");
 }
 

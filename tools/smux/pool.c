@@ -11,6 +11,7 @@
 
 #include "app.h"
 #include "backoff.h"
+#include "link_log.h"
 #include "log.h"
 #include "socket_options.h"
 
@@ -186,8 +187,7 @@ static void on_dialled(void *arg, int fd, const char *error)
         return;
     }
     set_error(slot, error);
-    LOG_EVENT(LEVEL_WARN, "client", "handshake.failed", LOG_STR("peer", remote->text),
-              LOG_STR("error", error));
+    link_log_failed(slot->pool->app, remote->text, error);
     if (++slot->remote < slot->pool->n_remotes) {
         slot_dial(slot);
         return;

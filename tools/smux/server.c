@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "link.h"
+#include "link_log.h"
 #include "listener.h"
 #include "log.h"
 #include "options.h"
@@ -75,8 +76,9 @@ static void serve_session(struct listener *listener, int fd)
     struct link *link;
 
     if (app->n_links >= app->settings->max_sessions) {
-        LOG_EVENT(LEVEL_WARN, "server", "handshake.failed",
-                  LOG_STR("error", "--max-sessions is reached"));
+        char peer[ADDRESS_TEXT];
+        link_log_failed(app, address_of_socket(fd, true, peer, sizeof(peer)),
+                        "--max-sessions is reached");
         close(fd);
         return;
     }
