@@ -42,6 +42,13 @@ def tool():
     return path
 
 
+def need_true_memory():
+    """Skips where memory is not what the program asked for."""
+    with open(tool(), "rb") as f:
+        if b"__asan_init" in f.read():
+            raise Skip("memory figures mean nothing with AddressSanitizer")
+
+
 def need(*programs):
     for program in programs:
         if shutil.which(program) is None:
@@ -142,6 +149,16 @@ def run_tool(*args, stdin=None, timeout=20, env=None):
     done = subprocess.run([tool(), *[str(a) for a in args]], input=stdin, capture_output=True,
                           timeout=timeout, env=env)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+def _sanitizer_reports():
+    """What the sanitizers have to say about the processes of a test."""
+    for process in _running:
+        found = re.search(r"^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:).*$",
+                          process.log(), re.M)
+        if found:
+            return "%s: %s\n%s" % (process.args[1], found.group(0), process.log()[found.start():][:6000])
+    return None
 
 
 # --- the tunnel ------------------------------------------------------------------------------
@@ -348,6 +365,9 @@ def run():
         start = time.monotonic()
         try:
             function()
+            report = _sanitizer_reports()
+            if report:
+                raise AssertionError(report)
         except Skip as why:
             skipped.append((name, str(why)))
             _clean_up(False)

@@ -24,6 +24,7 @@ def pour(s, seconds):
 
 
 def check(make_streams, version, streams):
+    need_true_memory()
     stop = threading.Event()
     tunnel = make_streams(stop, version)
     before = (tunnel.server.rss(), tunnel.client.rss())
@@ -59,6 +60,7 @@ def target_that_never_reads():
 @test
 def target_that_reads_slowly_gets_everything():
     """After the pause the rest arrives: stopping is not losing."""
+    need_true_memory()
     digest = hashlib.sha256()
     done = threading.Event()
 
@@ -88,6 +90,7 @@ def target_that_reads_slowly_gets_everything():
 
 @test
 def local_program_that_never_reads():
+    need_true_memory()
     def serve(connection):
         pour(connection, 4)
 
@@ -143,6 +146,7 @@ def stall_is_told():
 
 @test
 def closed_connections_give_memory_back():
+    need_true_memory()
     tunnel = Tunnel(Target(echo).address, client_options=("--quiet",), server_options=("--quiet",))
 
     def churn(n):

@@ -160,8 +160,8 @@ def port_in_use():
 
 @test
 def listen_address_of_another_machine():
-    refused(["client", "-l", "192.0.2.1:1234", "--insecure", *REMOTE], 73,
-            "cannot listen on 192.0.2.1:1234")
+    refused(["client", "-l", "203.0.113.77:1234", "--insecure", *REMOTE], 73,
+            "cannot listen on 203.0.113.77:1234")
     refused(["client", "-l", "no-such-host.invalid:1234", *REMOTE], 73,
             "cannot listen on no-such-host.invalid:1234")
     refused(["client", "-l", "/no/such/directory/socket", *REMOTE], 73,
@@ -191,6 +191,15 @@ def help_fits_and_shows_defaults():
 
 
 @test
+def man_page_is_clean():
+    need("mandoc")
+    source = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", source + "/man/smux.1"],
+                          capture_output=True, text=True)
+    expect((done.returncode, done.stdout), (0, ""), "mandoc")
+
+
+@test
 def version():
     status, out, _ = run_tool("version")
     expect(status, 0, "exit status")
@@ -214,11 +223,10 @@ def every_option_is_in_the_man_page():
     with open(os.path.join(source, "man/smux.1")) as f:
         page = f.read().replace("\\-", "-").replace("\\", "")
     documented = set(re.findall(r"\bFl ((?:-|\w)[\w-]*)", page))
-    missing = []
-    for line in run_tool("help", "options")[1].splitlines():
-        option = line.split()[1]
-        if option[1:] not in documented:
-            missing.append(option)
+    options = {line.split()[1] for line in run_tool("help", "options")[1].splitlines()}
+    options |= set(re.findall(r"^  (?:-\w, |    )(--[\w-]+)", run_tool("help", "bench")[1], re.M))
+    expect(len(options) > 80, True, "number of options")
+    missing = sorted(option for option in options if option[1:] not in documented)
     expect(missing, [], "options that man/smux.1 does not list")
 
 
