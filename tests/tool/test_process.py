@@ -207,6 +207,47 @@ def settings_are_logged_at_debug():
     expect("option=keepalive" in process.log(), False, "an option at its default")
 
 
+@test
+def idle_session_is_closed_and_comes_back_when_needed():
+    tunnel = Tunnel(Target(echo).address, client_options=("--idle-timeout", "0.5"))
+    tunnel.client.wait_log("session.down .*no streams")
+    time.sleep(1)
+    expect(len(re.findall("session.up", tunnel.client.log())), 1, "sessions without a need")
+    s = tunnel.connect()
+    s.sendall(b"hello")
+    expect(read_exactly(s, 5), b"hello", "echo")
+    time.sleep(1)
+    s.sendall(b"hello")
+    expect(read_exactly(s, 5), b"hello", "a session with a quiet stream is not idle")
+
+
+@test
+def out_of_descriptors_waits_instead_of_spinning():
+    limit = 128
+    back = server(Target(echo).address)
+    front = Process(["sh", "-c", 'ulimit -n %d && exec "$@"' % limit, "sh", tool(), "client", "-l",
+                     "127.0.0.1:0", "-r", format_address(back.address), "--quiet"])
+    address = listening(front)
+    held = [connect(address) for _ in range(2 * limit)]  # the kernel's backlog takes the rest
+    front.wait_log("accept.paused .*too many open files")
+    before = cpu_seconds(front.pid)
+    time.sleep(1.5)
+    used = cpu_seconds(front.pid) - before
+    expect(used < 0.3, True, "processor time while there are no descriptors: %.2f s" % used)
+    expect(len(re.findall("accept.paused", front.log())), 1, "lines about it")
+    for s in held[:-1]:
+        s.close()
+    last = held[-1]
+    last.sendall(b"my turn")
+    expect(read_exactly(last, 7), b"my turn", "the last connection is served in the end")
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # --- standard input and output ---------------------------------------------------------------
 
 def stdio_client(remote, **kwargs):

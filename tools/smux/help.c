@@ -121,7 +121,7 @@ static int help_on(const char *topic)
         }
         return EX_OK;
     }
-    usage_error("no help on \"%s\": see smux help", topic);
+    usage_error("no help on \"%s\": see " SMUX_TOOL_NAME " help", topic);
     return EX_USAGE;
 }
 

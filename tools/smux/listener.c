@@ -48,9 +48,12 @@ static void listener_pause(struct listener *listener, int error)
     if (listener->paused) {
         return;
     }
-    LOG_EVENT(LEVEL_WARN, listener->app->ops->name, "accept.paused",
-              LOG_STR("error", value_errno_text(error)),
-              LOG_STR("hint", "raise the limit of open files"));
+    if (!listener->pause_told) {
+        LOG_EVENT(LEVEL_WARN, listener->app->ops->name, "accept.paused",
+                  LOG_STR("error", value_errno_text(error)),
+                  LOG_STR("hint", "raise the limit of open files"));
+    }
+    listener->pause_told = true;
     listener->paused = true;
     listener_watch(listener, false);
     uv_timer_start(&listener->resume, on_resume, PAUSE_MS, 0);
@@ -74,7 +77,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             listener->accepted(listener, fd);
         } else if (is_shortage(errno)) {
             listener_pause(listener, errno);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (errno == EAGAIN) {
+            listener->pause_told = false; /* all that waited have been served */
             return;
         } /* anything else concerns one connection that is gone again */
     }

@@ -31,7 +31,8 @@ struct listener {
     size_t n;
     uv_timer_t resume;
     bool paused;
-    bool open; /* the handles exist */
+    bool pause_told; /* in the log; once for a shortage */
+    bool open;       /* the handles exist */
 };
 
 /*

@@ -51,6 +51,6 @@ int main(int argc, char **argv)
         }
         return flush_output(entries[i].run(argc - 1, argv + 1));
     }
-    usage_error("unknown command \"%s\": see smux help", argv[1]);
+    usage_error("unknown command \"%s\": see " SMUX_TOOL_NAME " help", argv[1]);
     return EX_USAGE;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "help.h"
 #include "usage.h"
 
 /* getopt reports the long option with index i of a scan as FIRST_LONG + i. */
@@ -165,7 +166,8 @@ static void report_unknown(const struct scan *scan, const char *argument)
     } else if (nearest != NULL) {
         usage_error("unknown option --%s: did you mean --%s?", word, nearest);
     } else {
-        usage_error("unknown option --%s: see smux help %s", word, scan->command->name);
+        usage_error("unknown option --%s: see " SMUX_TOOL_NAME " help %s", word,
+                    scan->command->name);
     }
 }
 
@@ -319,7 +321,7 @@ static int take_operands(const struct command *command, int argc, char **argv,
     size_t n = (size_t)(argc - optind);
 
     if (n > command->max_operands) {
-        usage_error("unexpected word \"%s\": see smux help %s",
+        usage_error("unexpected word \"%s\": see " SMUX_TOOL_NAME " help %s",
                     argv[optind + (int)command->max_operands], command->name);
         return EX_USAGE;
     }

@@ -110,6 +110,9 @@ static void on_down(struct link *link)
 
     slot->link = NULL;
     slot->state = SLOT_IDLE;
+    if (smux_engine_error(link->engine) == SMUX_ECLOSED) {
+        return; /* by --idle-timeout: the next connection wakes the slot */
+    }
     link_error_text(link, slot->error, sizeof(slot->error));
     if (slot->pool->closing) {
         return;
@@ -165,6 +168,7 @@ static void slot_connected(struct slot *slot, int fd)
     struct pool *pool = slot->pool;
 
     warn_plaintext(pool, fd);
+    slot->remote = 0; /* the next time begins with the first again */
     slot->link = link_new(pool->app, SMUX_CLIENT, fd, &link_events, slot);
     if (slot->link == NULL) {
         set_error(slot, "the session could not be started");
@@ -242,15 +246,30 @@ static struct slot *choose_slot(struct pool *pool)
     return best;
 }
 
-/* Takes another slot into use when those in use are all up and full. */
-static void pool_grow(struct pool *pool)
+/* Tells whether a slot that is used will have a session without doing anything about it. */
+static bool session_is_coming(const struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->n_used; i++) {
-        if (pool->slots[i].state != SLOT_UP) {
-            return;
+        if (pool->slots[i].state == SLOT_DIALLING || pool->slots[i].state == SLOT_WAITING) {
+            return true;
         }
     }
-    if (pool->n_used < pool->n_slots && !pool->closing) {
+    return false;
+}
+
+/* Wakes slots whose sessions were closed for being idle; without any it takes another slot into
+ * use, because those in use are full. */
+static void pool_grow(struct pool *pool)
+{
+    if (pool->closing || session_is_coming(pool)) {
+        return;
+    }
+    for (uint32_t i = 0; i < pool->n_used; i++) {
+        if (pool->slots[i].state == SLOT_IDLE) {
+            slot_dial(&pool->slots[i]);
+        }
+    }
+    if (!session_is_coming(pool) && pool->n_used < pool->n_slots) {
         slot_dial(&pool->slots[pool->n_used++]);
     }
 }

@@ -9,6 +9,7 @@
  *              v     \                    v
  *            WAITING (exponential back-off with full jitter)
  *
+ * A session that --idle-timeout has closed leaves its slot IDLE until a connection wants one.
  * All slots are used from the start; with --max-streams-per-conn one is, and another one
  * whenever those in use are full.
  */
