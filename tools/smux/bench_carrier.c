@@ -15,8 +15,7 @@
 #include "values.h"
 
 /* Streams of the tests themselves besides those that are measured. */
-#define SPARE_STREAMS  1024u
-#define PROBE_LIMIT_MS 10000u
+#define SPARE_STREAMS 1024u
 
 /* --- sessions ---------------------------------------------------------------------------- */
 
@@ -65,7 +64,7 @@ static int probe(struct carrier *carrier)
     int status = carrier_channel(carrier, &channel);
 
     if (status == SMUX_OK) {
-        channel_set_limit(&channel, PROBE_LIMIT_MS);
+        channel_set_limit(&channel, carrier->settings->common.connect_timeout);
         status = channel_request(&channel, BENCH_COUNT, 0);
         status = status == SMUX_OK ? channel_write(&channel, "", 1) : status;
         status = status == SMUX_OK ? channel_read_count(&channel, &count) : status;

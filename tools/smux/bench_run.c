@@ -5,7 +5,6 @@
 #include <math.h>
 #include <smux/transport.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -43,9 +42,8 @@ struct run {
     uint64_t probes;
     uint64_t blocked;
     size_t next_probed;
-    struct sample start;   /* end of the warm-up */
-    uint64_t *start_bytes; /* of each worker, at the same time */
-    uint64_t rss_before;   /* before the crew began */
+    struct sample start; /* end of the warm-up */
+    uint64_t rss_before; /* before the crew began */
     uint64_t heap_before;
 };
 
@@ -87,16 +85,17 @@ static bool work_until(struct run *run, uint64_t until_us)
     return !atomic_load(&run->crew.failed);
 }
 
-static void sample_worker(struct sample *sample, const struct worker *worker)
+static void sample_worker(struct sample *sample, struct worker *worker)
 {
-    sample->bytes += atomic_load_explicit(&worker->bytes, memory_order_relaxed);
+    worker->sampled_bytes = atomic_load_explicit(&worker->bytes, memory_order_relaxed);
+    sample->bytes += worker->sampled_bytes;
     if (!worker->background) {
         sample->operations += atomic_load_explicit(&worker->operations, memory_order_relaxed);
     }
     histogram_add(&sample->latency, worker->latency);
 }
 
-static void take_sample(const struct run *run, struct sample *out)
+static void take_sample(struct run *run, struct sample *out)
 {
     *out = (struct sample){.frames = carrier_frames(&run->carrier),
                            .probes = run->probes,
@@ -175,7 +174,8 @@ static void conclude(struct run *run, const struct sample *end)
     result->window_limited =
         result->total.blocked_s > WINDOW_LIMITED * interval_seconds(&result->total);
     for (size_t i = 0; i < run->crew.n; i++) {
-        result->stream_bytes[i] = atomic_load(&run->crew.workers[i].bytes) - run->start_bytes[i];
+        const struct worker *worker = &run->crew.workers[i];
+        result->stream_bytes[i] = worker->sampled_bytes - worker->start_bytes;
     }
     result->n_streams = run->crew.n;
     result->latency = end->latency;
@@ -216,7 +216,7 @@ static bool warm_up(struct run *run)
     }
     take_sample(run, &run->start);
     for (size_t i = 0; i < run->crew.n; i++) {
-        run->start_bytes[i] = atomic_load(&run->crew.workers[i].bytes);
+        run->crew.workers[i].start_bytes = run->crew.workers[i].sampled_bytes;
     }
     return true;
 }
@@ -276,31 +276,37 @@ static int run_crew(struct run *run)
     return 0;
 }
 
+/* Runs the test over the carrier that is open. */
+static int run_over_carrier(struct run *run)
+{
+    const struct bench_settings *settings = run->test->settings;
+    uint32_t limit_ms = settings->omit_ms + settings->time_ms + GRACE_MS;
+    int code = EX_OSERR;
+
+    if (crew_init(&run->crew, run->test, &run->carrier, limit_ms) &&
+        (run->result->stream_bytes = calloc(run->crew.n, sizeof(uint64_t))) != NULL) {
+        code = run_crew(run);
+    } else {
+        usage_error("out of memory");
+    }
+    crew_deinit(&run->crew);
+    return code;
+}
+
 int bench_run(const struct bench_test *test, struct report *report, struct bench_result *out_result)
 {
-    const struct bench_settings *settings = test->settings;
     struct run run = {.test = test, .report = report, .result = out_result};
     bool idle = test->mode->work == WORK_HOLD;
     int code;
 
     *out_result = (struct bench_result){.test = *test};
     machine_trim_heap();
-    code = carrier_open(&run.carrier, settings, test->kind, crew_channels(test), idle);
+    code = carrier_open(&run.carrier, test->settings, test->kind, crew_channels(test), idle);
     if (code != 0) {
         return code;
     }
     report_start(report, test);
-    code = EX_OSERR;
-    if (crew_init(&run.crew, test, &run.carrier,
-                  settings->omit_ms + settings->time_ms + GRACE_MS) &&
-        (run.start_bytes = calloc(run.crew.n, sizeof(*run.start_bytes))) != NULL &&
-        (out_result->stream_bytes = calloc(run.crew.n, sizeof(uint64_t))) != NULL) {
-        code = run_crew(&run);
-    } else {
-        usage_error("out of memory");
-    }
-    crew_deinit(&run.crew);
-    free(run.start_bytes);
+    code = run_over_carrier(&run);
     carrier_close(&run.carrier);
     if (code == 0) {
         report_result(report, out_result);

@@ -30,7 +30,6 @@ struct bench_server {
     int listener;
     char address[64];
     pthread_t acceptor;
-    smux_session *session; /* NULL for TCP */
     _Atomic bool stopping;
     _Atomic uint64_t discarded; /* channels read to the end */
     struct service *services;
@@ -185,6 +184,20 @@ static bool accept_connection(struct bench_server *server, int *out_fd)
     return true;
 }
 
+/* Waits until the client has ended all channels. */
+static void end_services(struct bench_server *server)
+{
+    while (server->services != NULL) {
+        struct service *service = server->services;
+        server->services = service->next;
+        pthread_join(service->thread, NULL);
+        free(service);
+    }
+    while (server->n_held > 0) {
+        channel_close(&server->held[--server->n_held]);
+    }
+}
+
 static void *accept_connections(void *arg)
 {
     struct bench_server *server = arg;
@@ -193,12 +206,14 @@ static void *accept_connections(void *arg)
     while (accept_connection(server, &fd)) {
         take_channel(server, channel_of_socket(fd));
     }
+    end_services(server);
     return NULL;
 }
 
 static void *accept_streams(void *arg)
 {
     struct bench_server *server = arg;
+    smux_session *session;
     smux_stream *stream;
     int fd;
 
@@ -206,13 +221,15 @@ static void *accept_streams(void *arg)
         return NULL;
     }
     socket_tune_session(fd, server->options.settings);
-    if (smux_server(fd, server->options.config, &server->session) != SMUX_OK) {
+    if (smux_server(fd, server->options.config, &session) != SMUX_OK) {
         close(fd);
         return NULL;
     }
-    while (smux_session_accept(server->session, &stream) == SMUX_OK) {
+    while (smux_session_accept(session, &stream) == SMUX_OK) {
         take_channel(server, channel_of_stream(stream));
     }
+    end_services(server);
+    smux_session_close(session); /* the client waits for it */
     return NULL;
 }
 
@@ -280,27 +297,10 @@ static void wake_acceptor(const struct bench_server *server)
     }
 }
 
-static void end_services(struct bench_server *server)
-{
-    while (server->services != NULL) {
-        struct service *service = server->services;
-        server->services = service->next;
-        pthread_join(service->thread, NULL);
-        free(service);
-    }
-    while (server->n_held > 0) {
-        channel_close(&server->held[--server->n_held]);
-    }
-}
-
 void bench_server_stop(struct bench_server *server)
 {
     atomic_store(&server->stopping, true);
     wake_acceptor(server);
     pthread_join(server->acceptor, NULL);
-    end_services(server);
-    if (server->session != NULL) {
-        smux_session_close(server->session);
-    }
     server_free(server);
 }

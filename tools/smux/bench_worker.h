@@ -43,6 +43,8 @@ struct worker {
     _Atomic uint64_t bytes;
     _Atomic uint64_t operations;
     struct histogram *latency; /* NULL: not measured */
+    uint64_t sampled_bytes;    /* of whoever looks at the counters: bytes when it did so last, */
+    uint64_t start_bytes;      /* and when the measured time began */
     pthread_t thread;
     bool started;
     int status;
