@@ -59,8 +59,11 @@ class Program:
         except (OSError, KeyError):
             return None
 
-    def stop(self):
+    def stop(self, at_once):
+        """Ends it; not `at_once` lets its streams finish."""
         self._process.terminate()
+        if at_once:
+            self._process.kill()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -90,13 +93,16 @@ class Tunnel:
             self.entrance = (host, int(port))
             self._programs[1].wait_for("session.up")
         except BaseException:
-            self.__exit__()
+            self._stop(at_once=True)
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
+        self._stop(at_once=failure is not None)
+
+    def _stop(self, at_once):
         for program in reversed(self._programs):
-            program.stop()
+            program.stop(at_once)
 
     def commands(self):
         return [" ".join(program.command) for program in self._programs]
