@@ -3,6 +3,7 @@
 ctest-timeout: 60
 """
 import json
+import random
 
 from libtunnel import *
 
@@ -129,6 +130,23 @@ def large_payload_and_many_frames():
     status, out, _ = decode(raw(SYN) + frame * 50)
     expect((status, len(out.splitlines())), (0, 51), "status and frames")
     expect_in("%d  client  v2  PSH" % (8 + 49 * len(frame)), out, "last offset")
+
+
+@test
+def random_bytes_end_in_order():
+    seed = int(os.environ.get("SEED", str(int(time.time()))))
+    generator = random.Random(seed)
+    for _ in range(200 * PERCENT // 100):
+        frames = b"".join(generator.choice([raw(SYN), raw(HELLO), raw(UPD), raw(FIN), raw(NOP)])
+                          for _ in range(generator.randrange(8)))
+        data = frames + generator.randbytes(generator.randrange(40))
+        options = generator.sample(["--json-lines", "--check"], generator.randrange(3))
+        status, out, err = decode(data, *options)
+        if status not in (0, 65) or "Sanitizer" in err or (status == 65) != ("offset" in err):
+            raise AssertionError("SEED=%d: status %d, %r for %s" % (seed, status, err, data.hex()))
+        if "--json-lines" in options:
+            for line in out.splitlines():
+                json.loads(line)
 
 
 run()

@@ -11,6 +11,8 @@
 /* Kept free for what ends a line: quote, brace, newline, 0. */
 #define LINE_RESERVE 8
 
+#define WORD_MAX 300
+
 const char *log_level_name(enum level level)
 {
     static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
@@ -18,30 +20,28 @@ const char *log_level_name(enum level level)
     return names[level];
 }
 
-static void put_char(struct log_line *line, char c)
+/* Writes all of a text or, when it does not fit, nothing more at all. */
+static void put_bytes(struct log_line *line, const char *text, size_t len)
 {
-    if (line->len < sizeof(line->text) - LINE_RESERVE) {
-        line->text[line->len++] = c;
+    if (line->full || len > sizeof(line->text) - LINE_RESERVE - line->len) {
+        line->full = true;
+        return;
     }
-}
-
-static void put_text(struct log_line *line, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        put_char(line, *text);
-    }
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
 }
 
 static void __attribute__((format(printf, 2, 3)))
 put_format(struct log_line *line, const char *format, ...)
 {
-    char text[64];
+    char text[128];
     va_list args;
+    int len;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    len = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    put_text(line, text);
+    put_bytes(line, text, len < (int)sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
 static void put_escaped(struct log_line *line, const char *text)
@@ -49,20 +49,20 @@ static void put_escaped(struct log_line *line, const char *text)
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
-            put_char(line, '\\');
-            put_char(line, (char)c);
+            put_format(line, "\\%c", c);
         } else if (c >= 0x20 && c < 0x7F) {
-            put_char(line, (char)c);
+            put_bytes(line, text, 1);
         } else {
             put_format(line, line->format == LOG_FORMAT_JSON ? "\\u%04x" : "\\x%02x", c);
         }
     }
 }
 
-/* A word needs no quotes: it can be split off at the next space. */
+/* A word needs no quotes: it can be split off at the next space. One that is so long that it may
+ * have to be cut does need them. */
 static bool is_word(const char *text)
 {
-    if (*text == '\0') {
+    if (*text == '\0' || strlen(text) > WORD_MAX) {
         return false;
     }
     for (; *text != '\0'; text++) {
@@ -74,19 +74,20 @@ static bool is_word(const char *text)
     return true;
 }
 
+/* A text that is too long is cut. */
 static void put_string(struct log_line *line, const char *text)
 {
     if (line->format != LOG_FORMAT_JSON && is_word(text)) {
-        put_text(line, text);
+        put_bytes(line, text, strlen(text));
         return;
     }
-    put_char(line, '"');
-    put_escaped(line, text);
-    if (line->len >= sizeof(line->text) - LINE_RESERVE) {
-        line->text[line->len++] = '"'; /* a cut value still ends */
-    } else {
-        put_char(line, '"');
+    put_bytes(line, "\"", 1);
+    if (line->full) {
+        return;
     }
+    put_escaped(line, text);
+    line->text[line->len++] = '"'; /* from the reserve when it was cut */
+    line->full = line->full || line->len > sizeof(line->text) - LINE_RESERVE;
 }
 
 /* 350us  42.1ms  0.7s  30s */
@@ -114,12 +115,8 @@ static void put_key(struct log_line *line, const char *key)
     }
 }
 
-void log_line_add(struct log_line *line, const struct log_field *field)
+static void put_value(struct log_line *line, const struct log_field *field)
 {
-    if (field->kind == LOG_KIND_TEXT && field->text == NULL) {
-        return;
-    }
-    put_key(line, field->key);
     switch (field->kind) {
     case LOG_KIND_TEXT:
         put_string(line, field->text);
@@ -132,6 +129,20 @@ void log_line_add(struct log_line *line, const struct log_field *field)
         break;
     case LOG_KIND_END:
         break;
+    }
+}
+
+void log_line_add(struct log_line *line, const struct log_field *field)
+{
+    size_t before = line->len;
+
+    if (field->kind == LOG_KIND_TEXT && field->text == NULL) {
+        return;
+    }
+    put_key(line, field->key);
+    put_value(line, field);
+    if (line->full && line->text[line->len - 1] != '"') {
+        line->len = before; /* half a field would break the form of the line */
     }
 }
 
@@ -153,6 +164,7 @@ void log_line_begin(struct log_line *line, enum log_format format, enum level le
     char now[40];
 
     line->format = format;
+    line->full = false;
     line->len = 0;
     format_now(now, sizeof(now));
     if (format == LOG_FORMAT_TEXT) {
@@ -161,7 +173,7 @@ void log_line_begin(struct log_line *line, enum log_format format, enum level le
         return;
     }
     if (format == LOG_FORMAT_JSON) {
-        put_char(line, '{');
+        put_bytes(line, "{", 1);
     }
     log_line_add(line, &LOG_STR("ts", now));
     log_line_add(line, &LOG_STR("level", log_level_name(level)));

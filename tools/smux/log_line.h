@@ -1,7 +1,8 @@
 /*
  * log_line.h - one log line in the making: a bounded buffer, and values escaped into it.
  *
- * Text that does not fit is cut; the line still ends properly.
+ * Text that does not fit is cut, fields behind it are left out; the line still ends properly and
+ * JSON stays JSON.
  */
 #ifndef TOOL_LOG_LINE_H
 #define TOOL_LOG_LINE_H
@@ -14,6 +15,7 @@
 
 struct log_line {
     enum log_format format;
+    bool full; /* something did not fit; nothing is added any more */
     size_t len;
     char text[LOG_LINE_MAX];
 };
