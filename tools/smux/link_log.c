@@ -39,8 +39,10 @@ const char *link_error_text(const struct link *link, char *out, size_t size)
 
 static const char *down_hint(const struct link *link)
 {
-    return link->role == SMUX_CLIENT && !link->greeted &&
-                   smux_engine_error(link->engine) == SMUX_ETRUNCATED
+    int error = smux_engine_error(link->engine);
+    bool peer_closed = error == SMUX_EOF || error == SMUX_ETRUNCATED;
+
+    return link->role == SMUX_CLIENT && !link->greeted && peer_closed
                ? "the peer sent nothing before: is it a smux server of the same --smuxver?"
                : NULL;
 }
@@ -48,10 +50,10 @@ static const char *down_hint(const struct link *link)
 void link_log_down(const struct link *link)
 {
     int error = smux_engine_error(link->engine);
-    bool quiet = error == SMUX_ECLOSED || (error == SMUX_ETRUNCATED && link->n_relays == 0);
+    bool in_order = error == SMUX_ECLOSED || error == SMUX_EOF;
     char text[LINK_ERROR_TEXT];
 
-    LOG_EVENT(quiet ? LEVEL_INFO : LEVEL_WARN, link->app->ops->name, "session.down",
+    LOG_EVENT(in_order ? LEVEL_INFO : LEVEL_WARN, link->app->ops->name, "session.down",
               LOG_U64("id", link->id), LOG_STR("peer", link->peer),
               LOG_MS("after", uv_now(&link->app->loop) - link->since_ms),
               LOG_U64("streams", link->n_relays),

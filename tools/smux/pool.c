@@ -296,8 +296,7 @@ int pool_open_stream(struct pool *pool, struct link **out_link, smux_estream **o
         }
         pool->turn = (uint32_t)(slot - pool->slots) + 1;
         *out_link = slot->link;
-        /* A session that has just died will tell so in its own turn. */
-        return smux_status_is_fatal(status) ? SMUX_EAGAIN : status;
+        return status; /* a session that has just died will tell so in its own turn */
     }
     pool_grow(pool);
     return SMUX_EAGAIN;

@@ -67,8 +67,8 @@ bool pool_init(struct pool *pool, struct app *app, const struct address *remotes
 void pool_start(struct pool *pool);
 
 /*
- * Opens a stream in the session that is next by --conn-policy. SMUX_EAGAIN when there is none
- * with room: `room` tells when to try again.
+ * Opens a stream in the session that is next by --conn-policy. Anything but SMUX_OK
+ * means that there is none with room now: `room` tells when to try again.
  */
 int pool_open_stream(struct pool *pool, struct link **out_link, smux_estream **out_stream);
 
