@@ -20,10 +20,11 @@ import (
 // A bench stream starts with five bytes: what the server shall do, and the message size (LE).
 // serviceCount: messages of that size follow, each beginning with 1, the last one with 0; the
 // server then answers with the number of payload bytes it got (8 bytes, LE). serviceEcho: bytes
-// come back until the end.
+// come back until the end. serviceDiscard: what comes until the end is dropped.
 const (
-	serviceCount = 'B'
-	serviceEcho  = 'E'
+	serviceCount   = 'B'
+	serviceEcho    = 'E'
+	serviceDiscard = 'D'
 )
 
 // link is where bench streams come from: a smux session, or for -raw a connection for each.
@@ -65,6 +66,9 @@ func benchServe(st io.ReadWriter, t *tally) error {
 		return echoWith(st, make([]byte, size), t)
 	case head[0] == serviceCount && size > 0:
 		return countMessages(st, size, t)
+	case head[0] == serviceDiscard:
+		_, err := io.Copy(io.Discard, st)
+		return err
 	default:
 		return fmt.Errorf("unknown bench request % x", head)
 	}
@@ -123,7 +127,7 @@ type workload struct {
 }
 
 func (w *workload) flags(fs *flag.FlagSet) {
-	fs.StringVar(&w.mode, "mode", "bulk", "`MODE`: bulk, small (many short writes), pingpong, churn (open, echo, close), idle")
+	fs.StringVar(&w.mode, "mode", "bulk", "`MODE`: bulk, small (many short writes), pingpong, churn (open, echo, close), open (open, five bytes, close), idle")
 	fs.IntVar(&w.streams, "streams", 1, "use `N` streams at once")
 	fs.Float64Var(&w.seconds, "seconds", 3, "measure for `T` seconds")
 	fs.IntVar(&w.size, "size", 0, "`BYTES` of a message (0 = 131072 for bulk, 1 for idle, else 64)")
@@ -141,7 +145,7 @@ func (w *workload) complete() error {
 		return errors.New("-size and -streams must be positive")
 	}
 	if benchModes[w.mode] == nil {
-		return fmt.Errorf("-mode %q: expected bulk, small, pingpong, churn or idle", w.mode)
+		return fmt.Errorf("-mode %q: expected bulk, small, pingpong, churn, open or idle", w.mode)
 	}
 	return nil
 }
@@ -158,6 +162,7 @@ var benchModes = map[string]func(w *workload, l link, deadline time.Time, r *res
 	"small":    (*workload).count,
 	"pingpong": (*workload).pingpong,
 	"churn":    (*workload).churn,
+	"open":     (*workload).openClose,
 	"idle":     (*workload).idle,
 }
 
@@ -251,6 +256,28 @@ func (w *workload) churn(l link, deadline time.Time, r *result) error {
 	}
 	r.bytes = 2 * r.ops * int64(w.size)
 	return nil
+}
+
+// openClose opens streams, sends no more than the request on each, and closes it at once. A last
+// stream is echoed: then the server has taken up all those before.
+func (w *workload) openClose(l link, deadline time.Time, r *result) error {
+	for time.Now().Before(deadline) {
+		st, err := w.start(l, serviceDiscard)
+		if err != nil {
+			return err
+		}
+		if err := st.Close(); err != nil {
+			return err
+		}
+		r.ops++
+	}
+	r.bytes = 5 * r.ops
+	st, err := w.start(l, serviceEcho)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return roundTrip(st, make([]byte, w.size))
 }
 
 // idle opens a stream, proves that it works, and keeps it until the deadline.
