@@ -21,7 +21,7 @@ from _relay import Relay
 CPEER = os.environ.get("SMUX_CPEER", "")
 GO_DIR = pathlib.Path(os.environ.get("SMUX_INTEROP_DIR", ""))
 RELEASES = os.environ.get("SMUX_INTEROP_RELEASES", "newest 1.5.16 1.5.57").split()
-LIMIT = 30  # seconds that one process may take
+LIMIT = int(os.environ.get("SMUX_INTEROP_LIMIT", "60"))  # seconds that one process may take
 WORKERS = 3  # cases at the same time: most of them wait
 
 C_CLIENT, C_SERVER = "C client", "C server"

@@ -76,10 +76,14 @@ class Wire:
         got = self.next(seconds)
         require(got is None, f"unexpected {got and NAMES[got[0]]} {got}")
 
-    def receive(self, stream, seconds=QUIET):
-        """The number of payload bytes of a stream that come until it is quiet."""
+    def receive(self, stream, n):
+        """Waits for n bytes of payload, and whether more come; returns how many came. The FIN of
+        the stream stays unread."""
         total = 0
-        while (got := self.next(seconds)) is not None:
+        while (got := self.next(PATIENCE if total < n else QUIET)) is not None:
+            if got[:2] == (FIN, stream):
+                self.data = frame(self.version, FIN, stream) + self.data
+                break
             require(got[:2] == (PSH, stream), f"unexpected {NAMES[got[0]]} of {got[1]}")
             total += len(got[2])
         return total
@@ -90,7 +94,7 @@ class Wire:
         self.frame(PSH, stream, text)
         got = b""
         while len(got) < len(text):
-            command, number, payload = self.next() or (None, None, b"")
+            command, number, payload = self.next() or (None, 0, b"")
             require(command is not None, f"no echo on stream {stream}")
             if (command, number) == (PSH, stream):
                 got += payload

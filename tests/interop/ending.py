@@ -26,6 +26,13 @@ def late_half_close_lost(run):
     return None
 
 
+def no_reply_after_fin(run):
+    """1.5.28 to 1.5.53 take the peer's FIN for a full close."""
+    if (1, 5, 28) <= run.release.number <= (1, 5, 53):
+        return "this release does not write after the peer's FIN"
+    return None
+
+
 def m1_shown(run):
     """Without our linger this release loses the reply, so the case above proves the linger."""
     lost = run.go["rc"] != 0
@@ -44,6 +51,7 @@ def halfclose():
         # 1.5.16 cannot half-close, but answers one; in version 2 only up to the window.
         yield Case(f"half-close, client first, {n} bytes unread", "FIN-5 FIN-6",
                    f"halfclose-server -reply {n}", client, only=is_old, roles=(C_CLIENT,),
+                   known=no_reply_after_fin,
                    versions=(1, 2) if n < 262144 else (1,))
     yield Case("half-close, 70005 bytes unread, no linger", "FIN-7",
                "halfclose-server -reply 70005", "halfclose-client -send 1000 -reply 70005 -c 3 "
@@ -52,7 +60,8 @@ def halfclose():
     yield Case("end marked by half-close", "FIN-5 FIN-6", "sink-server",
                "source-client -bytes 3000001 -streams 2 -eof", only=can_half_close)
     yield Case("end marked by half-close", "FIN-5 FIN-6", "sink-server",
-               "source-client -bytes 3000001 -streams 2 -eof", only=is_old, roles=(C_CLIENT,))
+               "source-client -bytes 3000001 -streams 2 -eof", only=is_old, roles=(C_CLIENT,),
+               known=no_reply_after_fin)
     yield Case("echo until half-close", "FIN-2 FIN-5", "echo-server",
                "echo-client -c 20 -parallel 5 -m 3 -size 50000 -eof", only=can_half_close)
 
@@ -174,11 +183,10 @@ def kill_client(release, version):
     client.finish()
     after = Peer(release.program, "echo-client", ["-v", str(version), "-m", "5"],
                  remote=server.address).finish()
-    begin = time.monotonic()
     report = server.finish()
     require(after["rc"] == 0, f"next client: exit code {after['rc']}\n{after['stderr']}")
     require(report["rc"] == 0 and report["sessions"] == 2, f"C: {report}")
-    require(time.monotonic() - begin < 1, "the session outlived its client")
+    require("aborting" not in report["stderr"], "the session outlived its client")
 
 
 def killing(results):

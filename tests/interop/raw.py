@@ -132,7 +132,7 @@ def windows():
         while got[0] == NOP:
             got = wire.next()
         require(got[:2] == (SYN, 3), str(got))
-        total = wire.receive(3)
+        total = wire.receive(3, 262144)
         require(total == 262144, f"{total} bytes before the first UPD [WIN-1]")
         for consumed, window, more, clause in (
                 (32768, 65536, 0, "WIN-3"), (262144, 0, 0, "WIN-6"), (262144, 1000, 1000, "WIN-5"),
@@ -140,14 +140,39 @@ def windows():
                 (263144, 2000, 0, "UPD-8"), (268144, 1, 1, "WIN-8"),
                 (268145, 0x80000000, n - 268145, "WIN-7: clamped")):
             wire.frame(UPD, 3, update(consumed, window))
-            came = 0
-            while (got := wire.next(0.1)) is not None and got[0] == PSH:
-                came += len(got[2])
+            came = wire.receive(3, more)
             require(came == more, f"UPD({consumed}, {window}): {came} bytes, expected {more} "
                     f"[{clause}]")
-        require(got is not None and got[:2] == (FIN, 3), f"{got}, expected FIN")
+        wire.expect(FIN, 3)
         wire.frame(FIN, 3)
     require(client.report["rc"] == 0, str(client.report))
+
+
+def early_window():
+    """An UPD(0, W) of the opener holds from the first byte on [UPD-7]."""
+    with Server("source-server", 2) as server:
+        wire = server.wire
+        wire.frame(SYN, 3)
+        wire.frame(UPD, 3, update(0, 1000))
+        wire.frame(PSH, 3, (5000).to_bytes(8, "little"))
+        wire.expect(UPD, 3)
+        total = wire.receive(3, 1000)
+        require(total == 1000, f"{total} bytes, the window has 1000")
+        wire.frame(UPD, 3, update(1000, 9000))
+        total = wire.receive(3, 4032)
+        require(total == 4032, f"then {total} bytes, expected 4000 and a digest")
+        wire.frame(FIN, 3)
+        wire.expect(FIN, 3)
+    server.was_content()
+
+
+def ids_of_a_server(version):
+    """Streams of a server may have any even id, 0 included, in any order."""
+    with Client("accept-client", version, "-expect", "4", "-c", "0") as client:
+        for stream in (0xFFFFFFFE, 0, 4, 2):
+            client.wire.echo(stream)
+        client.wire.hung_up()
+    require(client.report["rc"] == 0 and client.report["accepted"] == 4, str(client.report))
 
 
 def ahead():
@@ -179,12 +204,15 @@ def main():
     for version in (1, 2):
         results.one(f"frames that do no harm, v{version}", "RCV-5..15 SID-3 SID-5 FRM-4",
                     functools.partial(harmless, version))
+        results.one(f"ids of a server, v{version}", "SID-3",
+                    functools.partial(ids_of_a_server, version))
         results.one(f"first bytes of a client, v{version}", "FRM-1 SID-1 OPN-2 UPD-2",
                     functools.partial(first_bytes, version))
     results.one("auto server is silent first", "VER-3", silent_until_spoken_to)
     for name, tail, end in CUTS:
         results.one(f"connection cut {name}", "END-3", functools.partial(cut, tail, end))
     results.one("windows that jump", "WIN-1..8 UPD-8", windows)
+    results.one("early window", "UPD-7 WIN-1", early_window)
     results.one("acknowledged ahead", "WIN-4 RCV-18", ahead)
     results.exit()
 
