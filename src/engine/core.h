@@ -28,6 +28,7 @@ struct smux__decoder {
     uint8_t head[SMUX__HEADER_LEN + SMUX__UPD_LEN]; /* header, and the payload of an update */
     uint32_t head_len;
     uint32_t body_left;          /* bytes of a PSH that are still to come */
+    uint32_t body_id;            /* its stream id */
     uint32_t last_body;          /* length of the last PSH: guess for the next one */
     struct smux_estream *target; /* whose they are; NULL to drop them */
     uint64_t frame_since_us;     /* when an unfinished frame began, SMUX_NEVER if there is none */
@@ -93,6 +94,7 @@ struct smux_engine {
     uint64_t trim_at_us;      /* when unused memory is given back */
     bool peer_sent_nop;
     bool nop_due;
+    uint64_t nop_ends_at; /* stats.wire_out behind the last NOP [KA-6] */
 
     struct smux__pool pool;
     struct smux__table table;
@@ -172,6 +174,9 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
 /* Takes a piece of the payload of a PSH; `left` is what the frame still has, this included. */
 void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
                            uint32_t len, uint32_t left);
+
+/* Takes a piece of payload that nobody gets. */
+void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len);
 
 /* Books payload that is already in its place. */
 void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len);

@@ -104,11 +104,9 @@ static void begin_body(smux_engine *e, const struct smux__header *h)
         return;
     }
     d->body_left = h->len;
+    d->body_id = h->id;
     d->last_body = h->len;
     d->target = smux__receive_psh(e, h->id, h->len);
-    if (d->target == NULL) {
-        e->stats.payload_discarded += h->len;
-    }
 }
 
 static void dispatch(smux_engine *e, const struct smux__header *h)
@@ -192,6 +190,8 @@ static size_t decode_body(smux_engine *e, const uint8_t *data, size_t len)
 
     if (d->target != NULL) {
         smux__receive_payload(e, d->target, data, n, left);
+    } else {
+        smux__receive_drop(e, d->body_id, n);
     }
     body_came(d, n);
     return n;
@@ -387,7 +387,7 @@ static void commit_direct(smux_engine *e, uint32_t len)
             smux__stream_consumed(e, target, len);
         }
     } else {
-        e->stats.payload_discarded += len;
+        smux__receive_drop(e, d->body_id, len);
     }
     in->direct = NULL;
     body_came(d, len);

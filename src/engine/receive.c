@@ -152,12 +152,9 @@ static bool overruns(const smux_engine *e, const struct smux_estream *stream, ui
     return e->version == 2 && unread + len > (uint64_t)OVERRUN_FACTOR * stream->max_advertised;
 }
 
-/* [RCV-11, FIN-11]: data for a stream that the application has closed. */
+/* [FIN-11]: data for a stream that the application has closed. */
 static void discard(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
-    if (e->version != 2) {
-        return;
-    }
     e->credit -= smux__stream_credit(stream);
     stream->received += len;
     e->credit += smux__stream_credit(stream);
@@ -184,8 +181,7 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
     if (stream->error != SMUX_OK) { /* [R17] */
         return NULL;
     }
-    if (smux__stream_is(stream, STREAM_CLOSED)) {
-        discard(e, stream, len);
+    if (smux__stream_is(stream, STREAM_CLOSED)) { /* [RCV-11] */
         return NULL;
     }
     if (overruns(e, stream, len)) { /* [UPD-9] */
@@ -194,6 +190,19 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
         return NULL;
     }
     return stream;
+}
+
+/* Credit is given for bytes that came, not for a header that announces them: a peer may count
+ * what it sent only when the frame is out [UPD-1]. */
+void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len)
+{
+    struct smux_estream *stream = e->version == 2 ? smux__stream_find(e, id) : NULL;
+
+    e->stats.payload_discarded += len;
+    if (len > 0 && stream != NULL && stream->error == SMUX_OK &&
+        (stream->flags & (STREAM_CLOSED | STREAM_FIN_RCVD)) == STREAM_CLOSED) {
+        discard(e, stream, len);
+    }
 }
 
 void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len)
@@ -236,13 +245,13 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
         return;
     }
     /* One chunk for all that the frame still has, unless it fits into the last one. */
-    if (smux__queue_reserve(&stream->in, &e->pool, left - done, true) == NULL) {
-        smux__stream_abort(e, stream, SMUX_ENOMEM);
-        return;
+    size_t n = 0;
+    if (smux__queue_reserve(&stream->in, &e->pool, left - done, true) != NULL) {
+        n = smux__queue_append(&stream->in, &e->pool, data + done, len - done, true);
+        smux__receive_book(e, stream, (uint32_t)n);
     }
-    size_t n = smux__queue_append(&stream->in, &e->pool, data + done, len - done, true);
-    smux__receive_book(e, stream, (uint32_t)n);
     if (n < len - done) {
+        e->stats.payload_discarded += len - done - n;
         smux__stream_abort(e, stream, SMUX_ENOMEM);
     }
 }
