@@ -179,6 +179,10 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
             push_syn(e, stream);
         }
     }
+    if (smux__stream_is(stream, STREAM_IN_DATA) &&
+        (stream->out.len == 0 || smux__send_room(e, stream) == 0)) {
+        smux__send_unschedule(e, stream); /* reclaimed, or the window shrank, while it waited */
+    }
     if (!smux__stream_is(stream, STREAM_IN_DATA) && payload_may_go(e, stream)) {
         stream->flags |= STREAM_IN_DATA;
         smux__sched_push(&e->data, stream);
@@ -219,7 +223,8 @@ static bool have_ring(smux_engine *e)
 void smux__send_refusal(smux_engine *e, uint32_t id)
 {
     struct smux__refusals *r = &e->refusals;
-    uint32_t guard_ms = e->config.accept_guard_ms == SMUX_OFF ? 0 : e->config.accept_guard_ms;
+    /* The current millisecond has partly passed: one more, so that the guard is never cut. */
+    uint32_t guard_ms = e->config.accept_guard_ms == SMUX_OFF ? 0 : e->config.accept_guard_ms + 1;
 
     if (r->count == e->config.max_refusals || !have_ring(e)) {
         smux__engine_glitch(e, 10);
@@ -302,15 +307,26 @@ static bool form_fin(smux_engine *e, struct smux_estream *stream)
     return true;
 }
 
+/* The transport has not taken the last NOP yet: a slow one must not be filled with more [KA-6]. */
+static bool nop_is_waiting(const smux_engine *e)
+{
+    return e->stats.wire_out - e->outbox.len < e->nop_ends_at;
+}
+
 static bool form_session_frames(smux_engine *e)
 {
     struct smux__refusals *r = &e->refusals;
 
+    if (e->nop_due && nop_is_waiting(e)) {
+        e->nop_due = false;
+        e->last_out_us = e->now_us; /* the one that waits stands for this interval, too */
+    }
     if (e->nop_due) {
         if (!pack_frame(e, SMUX__CMD_NOP, 0, NULL, 0)) {
             return false;
         }
         e->nop_due = false;
+        e->nop_ends_at = e->stats.wire_out;
         e->stats.frames_out.nop++;
     }
     while (refusal_is_due(e)) {
