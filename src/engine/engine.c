@@ -124,6 +124,11 @@ static void notify_all(smux_engine *e)
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
         smux__stream_notify(e, stream);
     }
+    for (stream = e->detached.head; stream != NULL; stream = stream->sched.next) {
+        if (smux__stream_is(stream, STREAM_LENT)) { /* its loan will not be sent any more */
+            smux__stream_notify(e, stream);
+        }
+    }
 }
 
 /* After an orderly end of the input, a transport that takes no more bytes is no news, unless
@@ -366,7 +371,8 @@ static uint64_t refusal_at(const smux_engine *e)
     }
     /* One that is due waits for the transport, not for the clock. */
     int32_t left_ms = (int32_t)(r->ring[r->head].due_ms - smux__engine_now_ms(e));
-    return left_ms > 0 ? e->now_us + (uint64_t)left_ms * 1000 : SMUX_NEVER;
+    uint64_t into_ms = (e->now_us - e->born_us) % 1000;
+    return left_ms > 0 ? e->now_us - into_ms + (uint64_t)left_ms * 1000 : SMUX_NEVER;
 }
 
 uint64_t smux_engine_deadline(const smux_engine *e)

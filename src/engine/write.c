@@ -93,11 +93,10 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
     if (status != SMUX_OK || len == 0) {
         return status == SMUX_EAGAIN && len == 0 ? SMUX_OK : status;
     }
-    if (len > space) {
-        len = space;
+    *out_len = smux__queue_append(&stream->out, &e->pool, data, len < space ? len : space, false);
+    if (*out_len > 0 && *out_len < len) { /* by the limits, or for want of memory */
         stream->flags |= STREAM_WANTS_SPACE;
     }
-    *out_len = smux__queue_append(&stream->out, &e->pool, data, len, false);
     e->send_queued += *out_len;
     smux__send_schedule(e, stream);
     return *out_len > 0 ? SMUX_OK : SMUX_ENOMEM;
@@ -194,9 +193,6 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
         smux__engine_fail(e, SMUX_ENOMEM, NULL);
         smux__outbox_clear(&e->outbox, &e->pool);
         return SMUX_ENOMEM;
-    }
-    if (stream->out.len == 0) {
-        smux__send_unschedule(e, stream); /* it waited for its turn to send what is gone */
     }
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);
