@@ -95,6 +95,10 @@ SMUX_API int smux_engine_recv(smux_engine *engine, const void *data, size_t len,
 /** Tells that the transport ended in order [END-3]. Streams without the peer's FIN fail. */
 SMUX_API void smux_engine_recv_eof(smux_engine *engine, uint64_t now_us);
 
+/** Returns the stream that the next bytes belong to, when it is worth while to smux_estream_post()
+ *  memory for them: they are the rest of a large payload. Otherwise NULL. */
+SMUX_API smux_estream *smux_engine_recv_stream(const smux_engine *engine);
+
 /** Tells whether the engine can take bytes now. */
 SMUX_API bool smux_engine_wants_read(const smux_engine *engine);
 

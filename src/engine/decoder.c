@@ -13,8 +13,9 @@
 
 /* Payload from here on is worth a place of its own in the scatter read. */
 #define DIRECT_MIN 4096u
-/* Room behind such a payload: the next header, and a small frame or two. */
-#define BEHIND_DIRECT 2048u
+/* Room behind such a payload: the next header and not more, so that the next large payload goes
+ * into its own place from its first byte on. */
+#define BEHIND_DIRECT SMUX__HEADER_LEN
 #define MIN_BUFFER    4096u
 #define MAX_BUFFER    65536u
 
@@ -322,6 +323,13 @@ static bool direct_iov(smux_engine *e, struct smux_iov *out_iov)
     }
     out_iov->len = in->direct_len;
     return true;
+}
+
+smux_estream *smux_engine_recv_stream(const smux_engine *e)
+{
+    const struct smux__decoder *d = &e->decoder;
+
+    return d->body_left >= DIRECT_MIN && smux_engine_wants_read(e) ? d->target : NULL;
 }
 
 static bool buffer_iov(smux_engine *e, struct smux_iov *out_iov)

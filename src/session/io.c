@@ -88,6 +88,32 @@ static int io_readv(smux_session *session, const struct smux_iov *iov, int n, si
     return status;
 }
 
+/* Lets a large payload arrive where the reader who waits for it wants it, without a copy. */
+static void io_post(smux_session *session)
+{
+    smux_estream *next = smux_engine_recv_stream(session->engine);
+    struct smux__waiter *reader = NULL;
+
+    if (next != NULL) {
+        reader = smux__waiters_first_reader(smux_estream_user(next));
+    }
+    if (reader != NULL &&
+        smux_estream_post(session->engine, next, reader->buf, reader->size) == SMUX_OK) {
+        session->posted = reader;
+    }
+}
+
+static void io_unpost(smux_session *session)
+{
+    struct smux__waiter *reader = session->posted;
+
+    if (reader != NULL) {
+        session->posted = NULL;
+        smux_estream_unpost(session->engine, reader->stream->engine_stream, &reader->got);
+        smux__waiter_fire(session, reader);
+    }
+}
+
 /* The peer's data ends. If we cannot send either, nothing is left to be done. */
 static void io_take_eof(smux_session *session)
 {
@@ -120,14 +146,17 @@ enum smux__io smux__io_receive(smux_session *session)
     if (!smux__io_can_receive(session)) {
         return SMUX__IO_IDLE;
     }
+    io_post(session);
     int n = smux_engine_recv_iov(session->engine, iov);
     if (n == 0) {
+        io_unpost(session);
         session->starved = smux__io_can_receive(session);
         return SMUX__IO_IDLE;
     }
     size_t room = iov[0].len + (n > 1 ? iov[1].len : 0);
     int status = io_readv(session, iov, n, &len);
     (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
+    io_unpost(session);
     enum smux__io result = SMUX__IO_PROGRESS;
     if (status == SMUX_OK) {
         session->read_dry = len < room; /* likely: saves a call that finds nothing */

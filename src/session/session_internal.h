@@ -64,6 +64,9 @@ struct smux__waiter {
     smux_estream *accepted;    /* a stream handed over to an accepter */
     struct smux__node claim;   /* in session.claims: a writer wants its memory back, write.c */
     size_t loan_kept;          /* how much of it counts as written */
+    uint8_t *buf;              /* memory of a reader; NULL for others */
+    size_t size;               /* of buf */
+    size_t got;                /* bytes received into buf, past the queue of the stream */
     struct smux__event event;
 };
 
@@ -124,6 +127,7 @@ struct smux_session {
     struct smux__waiter *drainer;  /* smux_session_close(), while it waits */
     struct smux__node *sleepers;   /* waiters that sleep */
     struct smux__node *accepters;  /* waiters in smux_session_accept() */
+    struct smux__waiter *posted;   /* the reader into whose memory a read is under way */
     struct smux__node *claims;     /* waiters that want a loan back as soon as nobody writes */
     uint32_t n_waiters;            /* blocked calls */
 
@@ -234,6 +238,9 @@ bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us);
 
 /* Wakes a waiter, wherever it waits. NULL is fine. */
 void smux__waiter_fire(smux_session *session, struct smux__waiter *waiter);
+
+/* The first reader of a stream that waits with memory for data; NULL if none does. */
+struct smux__waiter *smux__waiters_first_reader(const smux_stream *stream);
 
 /* Wakes those of a list that wait for this. */
 void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smux__wait_kind kind);

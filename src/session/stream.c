@@ -115,15 +115,31 @@ static int read_now(smux_stream *stream, void *buf, size_t len, size_t *out_len)
     return smux_estream_read(stream->session->engine, stream->engine_stream, buf, len, out_len);
 }
 
+/* Waits until nobody receives into the memory of this call any more: one read that does not
+ * block. */
+static void read_reclaim(struct smux__waiter *waiter)
+{
+    while (waiter->session->posted == waiter) {
+        waiter->fired = false;
+        (void)smux__waiter_sleep(waiter, SMUX_NEVER);
+    }
+}
+
 static int read_wait(smux_stream *stream, void *buf, size_t len, size_t *out_len)
 {
     struct smux__waiter waiter;
     int status;
 
     smux__waiter_begin(&waiter, stream->session, stream, SMUX__WAIT_READ);
+    waiter.buf = buf;
+    waiter.size = len;
     do {
         status = smux__waiter_wait(&waiter, stream_read_deadline(stream));
-        if (status == SMUX_OK) {
+        read_reclaim(&waiter);
+        if (waiter.got > 0) {
+            *out_len = waiter.got;
+            status = SMUX_OK;
+        } else if (status == SMUX_OK) {
             status = read_now(stream, buf, len, out_len);
         }
     } while (status == SMUX_EAGAIN);

@@ -104,6 +104,18 @@ struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream)
     return NULL;
 }
 
+struct smux__waiter *smux__waiters_first_reader(const smux_stream *stream)
+{
+    for (struct smux__node *node = stream->waiters; node != NULL;
+         node = smux__ring_next(stream->waiters, node)) {
+        struct smux__waiter *waiter = waiter_of_peer(node);
+        if (waiter->kind == SMUX__WAIT_READ && waiter->buf != NULL) {
+            return waiter->got == 0 ? waiter : NULL;
+        }
+    }
+    return NULL;
+}
+
 /* --- beginning and end --------------------------------------------------------------------- */
 
 void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux_stream *stream,
