@@ -383,8 +383,10 @@ def run():
         ran += 1
         print("ok     %s (%.1f s)" % (name, time.monotonic() - start))
         sys.stdout.flush()
-    for name, why in skipped:
-        print("SKIP: %s: %s" % (name, why))
+    reasons = sorted({why for _, why in skipped})
+    for reason in reasons:
+        names = [name for name, why in skipped if why == reason]
+        print("SKIP: %s%s" % (reason, " (%s)" % ", ".join(names) if ran else ""))
     print("%d passed, %d failed, %d skipped" % (ran, len(failed), len(skipped)))
     sys.stdout.flush()
     os._exit(1 if failed else 77 if skipped and not ran else 0)
