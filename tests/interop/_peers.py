@@ -198,6 +198,18 @@ class Run:
         require(self.c["session_errors"] == 0, f"C session: {self.c.get('session_text')}")
         self.frames_in_order()
 
+    def c_said(self, *words):
+        """The only thing that is wrong is a complaint of the C end with one of these words."""
+        return self.complaint(self.c, self.go, words)
+
+    def go_said(self, *words):
+        """The same of the Go end."""
+        return self.complaint(self.go, self.c, words)
+
+    def complaint(self, one, other, words):
+        text = one and one.get("first_error", "")
+        return bool(text) and not other.get("session_errors") and any(w in text for w in words)
+
     def frames_in_order(self):
         if self.relay:
             require(not self.relay.watch.faults, "\n".join(self.relay.watch.faults[:5]))
@@ -221,8 +233,8 @@ class Results:
         """Runs one function as a case; it may return a note."""
         try:
             self.add("ok", name, clauses, function())
-        except Failure as failure:
-            self.add("FAIL", name, clauses, str(failure))
+        except (Failure, OSError, LookupError, ValueError) as failure:
+            self.add("FAIL", name, clauses, f"{type(failure).__name__}: {failure}")
 
     def exit(self):
         count = self.counts
@@ -237,12 +249,12 @@ def perform(run, results):
     try:
         run.run()
         note = (case.check or Run.content)(run)
-    except Failure as failure:
+    except (Failure, OSError, LookupError, ValueError) as failure:
         why = case.known and case.known(run)
         if why:
             results.add("known", run, case.clauses, why)
         else:
-            results.add("FAIL", run, case.clauses, str(failure))
+            results.add("FAIL", run, case.clauses, f"{type(failure).__name__}: {failure}")
         return
     seconds = time.monotonic() - begin
     if os.environ.get("SMUX_INTEROP_TIMES"):

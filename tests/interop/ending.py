@@ -21,14 +21,14 @@ def is_old(release):
 
 def late_half_close_lost(run):
     """[FIN-8]: Go half-closes after our FIN and drops what it has not read; nobody can help."""
-    if run.role == C_SERVER and run.release.has_m1:
+    if run.role == C_SERVER and run.release.has_m1 and run.go_said("reply has"):
         return "M1: this release drops unread data when it half-closes last"
     return None
 
 
 def no_reply_after_fin(run):
     """1.5.28 to 1.5.53 take the peer's FIN for a full close."""
-    if (1, 5, 28) <= run.release.number <= (1, 5, 53):
+    if (1, 5, 28) <= run.release.number <= (1, 5, 53) and run.c_said("reply has", "digest"):
         return "this release does not write after the peer's FIN"
     return None
 
@@ -98,7 +98,9 @@ def all_arrived(run):
 
 def closing_ends_linger(run):
     """[FIN-7]: the end of the session ends the linger that keeps M1 away."""
-    return run.release.has_m1 and "M1: this release drops unread data when both ends have closed"
+    if run.release.has_m1 and run.go_said("reply has"):
+        return "M1: this release drops unread data when both ends have closed"
+    return None
 
 
 def closing():
