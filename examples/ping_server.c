@@ -9,8 +9,7 @@
 
 static int fail(const char *what, int status)
 {
-    fprintf(stderr, "%s: %s\n", what,
-            status == SMUX_EIO ? strerror(errno) : smux_strerror(status));
+    fprintf(stderr, "%s: %s\n", what, status == SMUX_EIO ? strerror(errno) : smux_strerror(status));
     return 1;
 }
 
