@@ -162,7 +162,13 @@ def many_connections(target):
         s.sendall(b"%06d" % i)
         held.append(s)
     for i, s in enumerate(held):
-        expect(read_exactly(s, 6), b"%06d" % i, "echo of connection %d" % i)
+        try:
+            expect(read_exactly(s, 6), b"%06d" % i, "echo of connection %d" % i)
+        except AssertionError:
+            tunnel.server.send(signal.SIGUSR1)  # the counters tell what was refused
+            tunnel.client.send(signal.SIGUSR1)
+            time.sleep(1)
+            raise
     print("       %d connections in %.1f s, memory a connection: client %d, server %d bytes" % (
         CONNECTIONS, time.monotonic() - start, (tunnel.client.rss() - before[0]) / CONNECTIONS,
         (tunnel.server.rss() - before[1]) / CONNECTIONS))

@@ -114,7 +114,7 @@ def silence_before_the_first_frame_ends_a_session():
     s = connect(process.address)
     start = time.monotonic()
     ends_with_reset(s)
-    expect(0.8 < time.monotonic() - start < 5, True, "after about one second")
+    expect(0.8 < time.monotonic() - start < 15, True, "after about one second")
     process.wait_log("handshake.failed .*no frame in time")
 
 
@@ -153,7 +153,7 @@ def unreachable_server_within_limits():
                        "--retry-min", "0.2", "--retry-cap", "0.2", "--retry-max-time", "1"])
     start = time.monotonic()
     expect(process.wait(10), 69, "exit status with --retry-max-time")
-    expect(0.7 < time.monotonic() - start < 5, True, "after about one second")
+    expect(0.7 < time.monotonic() - start < 15, True, "after about one second")
 
 
 @test

@@ -40,7 +40,8 @@ const char *link_error_text(const struct link *link, char *out, size_t size)
 static const char *down_hint(const struct link *link)
 {
     int error = smux_engine_error(link->engine);
-    bool peer_closed = error == SMUX_EOF || error == SMUX_ETRUNCATED;
+    /* A peer that closes without reading what we sent resets the connection. */
+    bool peer_closed = error == SMUX_EOF || error == SMUX_ETRUNCATED || error == SMUX_EIO;
 
     return link->role == SMUX_CLIENT && !link->greeted && peer_closed
                ? "the peer sent nothing before: is it a smux server of the same --smuxver?"

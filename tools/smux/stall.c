@@ -66,11 +66,26 @@ static void check_pause(struct link *link, uint64_t now)
     }
 }
 
+/* The library refuses without asking: over its limits a stream must cost nothing. */
+static void check_refusals(struct link *link)
+{
+    struct smux_session_stats stats;
+
+    smux_engine_stats(link->engine, &stats);
+    if (stats.streams_refused > link->refusals_told) {
+        LOG_EVENT(LEVEL_WARN, "session", "stream.refused", LOG_U64("id", link->id),
+                  LOG_U64("streams", stats.streams_refused - link->refusals_told),
+                  LOG_STR("hint", "raise --max-streams-per-session or --accept-backlog"));
+        link->refusals_told = stats.streams_refused;
+    }
+}
+
 void stall_check(struct app *app)
 {
     uint64_t now = uv_now(&app->loop);
 
     for (struct link *link = app->links; link != NULL; link = link->next) {
         check_pause(link, now);
+        check_refusals(link);
     }
 }
