@@ -87,7 +87,8 @@ SMUX_API const char *smux_strerror(int status);
 /** Returns the name of a status such as "SMUX_EPROTO". Static memory. */
 SMUX_API const char *smux_status_name(int status);
 
-/** Tells whether a status means that the whole session is dead. */
+/** Tells whether a status means that the whole session is dead. SMUX_EOF does not by itself, as
+ *  most often a stream has ended; from an accept or open call it says that the session has. */
 SMUX_API bool smux_status_is_fatal(int status);
 
 /** A piece of memory; has the layout of struct iovec where that exists. */
