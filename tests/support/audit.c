@@ -1,0 +1,207 @@
+#include "audit.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+void audit_init(struct audit *audit, enum smux_role role, unsigned version, uint64_t guard_us)
+{
+    memset(audit, 0, sizeof(*audit));
+    audit->role = role;
+    audit->version = version;
+    audit->guard_us = guard_us;
+}
+
+void audit_free(struct audit *audit)
+{
+    free(audit->streams);
+    memset(audit, 0, sizeof(*audit));
+}
+
+static struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
+{
+    if (id >= audit->num_streams) {
+        size_t num = id + 32;
+
+        ck_assert_msg(id < 1 << 20, "stream id out of all bounds");
+        audit->streams = realloc(audit->streams, num * sizeof(audit->streams[0]));
+        ck_assert(audit->streams != NULL);
+        for (size_t i = audit->num_streams; i < num; i++) {
+            memset(&audit->streams[i], 0, sizeof(audit->streams[0]));
+            audit->streams[i].edge = 262144;
+        }
+        audit->num_streams = num;
+    }
+    return &audit->streams[id];
+}
+
+/* Takes bytes up to the end of the next frame header (or update). Returns true when a frame is
+ * there; *data and *len move on. */
+static bool next_frame(struct audit_decoder *d, const uint8_t **data, size_t *len,
+                       uint64_t *payload_of_last, struct frame *out_frame)
+{
+    size_t want, part;
+
+    *payload_of_last = d->payload < *len ? d->payload : *len;
+    d->payload -= *payload_of_last;
+    *data += *payload_of_last;
+    *len -= *payload_of_last;
+    for (;;) {
+        want = FRAME_HEADER;
+        if (d->have >= FRAME_HEADER && d->head[1] == CMD_UPD) {
+            want = FRAME_UPD;
+        }
+        if (d->have == want) {
+            break;
+        }
+        part = want - d->have < *len ? want - d->have : *len;
+        if (part == 0) {
+            return false;
+        }
+        memcpy(d->head + d->have, *data, part);
+        d->have += part;
+        *data += part;
+        *len -= part;
+    }
+    frame_header(d->head, out_frame);
+    if (out_frame->cmd == CMD_UPD) {
+        (void)frame_next(d->head, FRAME_UPD, out_frame);
+    } else {
+        d->payload = out_frame->len;
+        d->id = out_frame->id;
+    }
+    d->have = 0;
+    return true;
+}
+
+static const char *check_origin(struct audit *audit, struct audit_stream *s,
+                                const struct frame *frame, uint64_t now_us)
+{
+    bool ours = (frame->id & 1) == (audit->role == SMUX_CLIENT ? 1 : 0);
+
+    if (frame->cmd == CMD_SYN) {
+        if (!ours) {
+            return "SYN with an id of the peer";
+        }
+        return s->syn_out ? "second SYN" : NULL;
+    }
+    if (ours) {
+        return s->syn_out ? NULL : "frame before its SYN";
+    }
+    if (!s->syn_in) {
+        return "frame for a stream the peer did not open";
+    }
+    if (!s->heard && now_us < s->syn_in_at_us + audit->guard_us) {
+        return "frame before the accept guard ended";
+    }
+    return NULL;
+}
+
+static const char *check_out(struct audit *audit, const struct frame *frame, uint64_t now_us)
+{
+    const char *fault = frame_fault(frame, audit->version);
+    struct audit_stream *s;
+    uint32_t forward;
+
+    audit->frames_out++;
+    if (fault != NULL || frame->cmd == CMD_NOP) {
+        return fault;
+    }
+    s = audit_stream(audit, frame->id);
+    fault = check_origin(audit, s, frame, now_us);
+    if (fault != NULL) {
+        return fault;
+    }
+    switch (frame->cmd) {
+    case CMD_SYN:
+        s->syn_out = true;
+        return NULL;
+    case CMD_FIN:
+        fault = s->fin_out ? "second FIN" : NULL;
+        s->fin_out = true;
+        return fault;
+    case CMD_PSH:
+        s->sent += frame->len;
+        if (audit->version == 2 && s->sent > s->edge) {
+            return "payload beyond the window";
+        }
+        return s->fin_out ? "PSH behind FIN" : NULL;
+    default:
+        forward = frame->consumed - (uint32_t)s->consumed;
+        if (forward >= 0x80000000u) {
+            return "CONSUMED goes back";
+        }
+        s->consumed += forward;
+        if (frame->window > 0x7fffffff) {
+            return "WINDOW too large";
+        }
+        return s->consumed > s->received ? "CONSUMED beyond what arrived" : NULL;
+    }
+}
+
+const char *audit_out(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us)
+{
+    uint64_t payload;
+    struct frame frame;
+
+    while (next_frame(&audit->out, &data, &len, &payload, &frame)) {
+        const char *fault = check_out(audit, &frame, now_us);
+
+        if (fault != NULL) {
+            return fault;
+        }
+    }
+    return NULL;
+}
+
+static void see_in(struct audit *audit, const struct frame *frame, uint64_t now_us)
+{
+    struct audit_stream *s;
+
+    if (frame->cmd == CMD_NOP) {
+        return;
+    }
+    s = audit_stream(audit, frame->id);
+    switch (frame->cmd) {
+    case CMD_SYN:
+        s->syn_in = true;
+        s->syn_in_at_us = now_us;
+        return;
+    case CMD_FIN:
+        s->fin_in = true;
+        break;
+    case CMD_UPD: {
+        uint32_t forward = frame->consumed - (uint32_t)s->acked;
+
+        if (forward < 0x80000000u) {
+            s->acked += forward;
+            if (s->acked + frame->window > s->edge) {
+                s->edge = s->acked + frame->window;
+            }
+        }
+        break;
+    }
+    default:
+        break;
+    }
+    s->heard = true;
+}
+
+void audit_in(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us)
+{
+    uint64_t payload;
+    uint32_t id;
+    struct frame frame;
+    bool more;
+
+    do {
+        id = audit->in.id;
+        more = next_frame(&audit->in, &data, &len, &payload, &frame);
+        if (payload > 0) {
+            audit_stream(audit, id)->received += payload;
+        }
+        if (more) {
+            see_in(audit, &frame, now_us);
+        }
+    } while (more);
+}

@@ -1,0 +1,57 @@
+/*
+ * audit.h - watches the wire of one engine and objects to what no engine may send [I10, I5].
+ *
+ * It decodes the bytes that the engine emits and those that reach it, without code of the
+ * library, and checks:
+ *   - every frame is sound (frames.h), and carries the version of the session
+ *   - SYN first, once, and only for ids of our own parity; others only after the peer's SYN
+ *   - the accept guard: nothing for a stream of the peer before it ended [OPN-5]
+ *   - at most one FIN, behind it nothing but UPD
+ *   - version 2: no payload beyond the highest edge that was granted [WIN-1]
+ *   - CONSUMED never goes back and never exceeds what arrived [UPD-1]
+ */
+#ifndef SUPPORT_AUDIT_H
+#define SUPPORT_AUDIT_H
+
+#include <smux/engine.h>
+
+#include "frames.h"
+
+/* A decoder that skips payload; the rest of a frame may be in the next piece. */
+struct audit_decoder {
+    uint8_t head[FRAME_UPD];
+    size_t have;    /**< bytes of `head` */
+    size_t payload; /**< bytes of a PSH that are still to come */
+    uint32_t id;    /**< of that PSH */
+};
+
+struct audit_stream {
+    bool syn_out, syn_in, heard, fin_out, fin_in;
+    uint64_t syn_in_at_us; /**< when the peer's SYN arrived */
+    uint64_t sent;         /**< payload emitted */
+    uint64_t received;     /**< payload that arrived */
+    uint64_t acked;        /**< last accepted CONSUMED, widened */
+    uint64_t edge;         /**< highest CONSUMED + WINDOW that arrived, widened */
+    uint64_t consumed;     /**< last CONSUMED we emitted, widened */
+};
+
+struct audit {
+    enum smux_role role;
+    unsigned version;  /**< 1 or 2 */
+    uint64_t guard_us; /**< 0 when it is off */
+    struct audit_decoder out, in;
+    struct audit_stream *streams; /**< by id */
+    size_t num_streams;
+    uint64_t frames_out;
+};
+
+void audit_init(struct audit *audit, enum smux_role role, unsigned version, uint64_t guard_us);
+void audit_free(struct audit *audit);
+
+/** The engine emitted these bytes. Returns what is wrong, NULL if nothing. */
+const char *audit_out(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us);
+
+/** These bytes are about to reach the engine. */
+void audit_in(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us);
+
+#endif

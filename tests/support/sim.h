@@ -1,0 +1,123 @@
+/*
+ * sim.h - the simulation: two engines, an application at each end, one virtual clock, and one
+ * seed that decides everything.
+ *
+ *   1. scenario   sim_plan.c   configuration, streams and transport are drawn from the seed
+ *   2. faults     sim.c        random steps: applications act, bytes move, time passes, things
+ *                              freeze, fail and break
+ *   3. converge   sim.c        no more faults: everything must finish within a bound [I7]
+ *   4. verdict    sim.c        nothing is left, all memory is back [I4, I12]
+ *
+ * sim_app.c holds what the applications do, and checks what they see [I1, I2, I16].
+ */
+#ifndef SUPPORT_SIM_H
+#define SUPPORT_SIM_H
+
+#include <smux/engine.h>
+
+#include "heap.h"
+#include "link.h"
+#include "rng.h"
+
+enum sim_finish {
+    FINISH_SHUTDOWN, /**< half-close behind the data, read to the end */
+    FINISH_CLOSE,    /**< close behind the data, drop what comes */
+    FINISH_ABORT     /**< abort in the middle */
+};
+
+/** What one end of a stream is going to do. */
+struct sim_plan {
+    uint32_t total;        /**< bytes to write */
+    uint32_t write_chunk;  /**< largest write */
+    uint32_t read_chunk;   /**< largest read */
+    uint32_t read_percent; /**< eagerness while there are faults; 0 = does not read then */
+    uint32_t lend_percent; /**< how many writes lend their memory */
+    uint32_t post_percent; /**< how many reads post their memory */
+    enum sim_finish finish;
+};
+
+/** One end of one stream. */
+struct sim_end {
+    struct sim_plan plan;
+    smux_estream *stream; /**< NULL before it is opened or accepted, and after close */
+    uint32_t id;
+    unsigned side; /**< 0 client, 1 server */
+    bool known;    /**< was opened or accepted */
+    bool shut;     /**< finished writing in order */
+    bool aborted;  /**< by its own application */
+    bool closed;
+    bool can_read; /**< worth trying: as the events say */
+    bool can_write;
+    uint64_t written; /**< accepted by the engine */
+    uint64_t read;
+    int read_end;  /**< SMUX_EOF or the error that ended reading; 0 before */
+    int write_end; /**< the error that ended writing; 0 before */
+    uint8_t *loan; /**< memory that is lent */
+    size_t loan_len;
+    uint8_t *post; /**< memory that is posted */
+    size_t post_len;
+};
+
+struct sim_stream {
+    unsigned opener;        /**< side */
+    struct sim_end ends[2]; /**< by side */
+};
+
+struct sim {
+    uint64_t seed;
+    struct rng rng;
+    struct link link;
+    struct heap heap[2];
+    struct smux_config config[2];
+    smux_engine *engine[2];
+    unsigned version;
+
+    struct sim_stream *streams; /**< those of the client first */
+    uint32_t num_planned[2];    /**< how many each side opens */
+    uint32_t num_opened[2];
+    uint32_t first[2];         /**< index of the first stream that a side opens */
+    struct sim_end *posted[2]; /**< the end whose memory is posted, a side */
+    bool may_open[2];
+
+    bool by_events; /**< applications act only when an event told them to */
+    bool no_memory; /**< allocations fail: streams may fail, too */
+    bool may_stall; /**< streams may be aborted for holding the budget */
+    bool drains;    /**< one end begins a graceful end early */
+    bool converging;
+    uint32_t steps; /**< of the fault phase */
+    int error[2];   /**< first error seen, a side [I16] */
+    uint64_t moved; /**< grows with every bit of progress */
+    uint64_t bytes_read;
+    uint8_t buf[65536];
+};
+
+/** Runs one seed; any violation fails the running test and names the seed. */
+void sim_run(uint64_t seed, uint64_t *out_hash);
+
+/* --- between the parts of the simulation --------------------------------------------------- */
+
+/** Fails the running test unless `ok`. */
+void sim_check_at(const struct sim *sim, bool ok, const char *file, int line, const char *format,
+                  ...) __attribute__((format(printf, 5, 6)));
+#define sim_check(sim, ok, ...) sim_check_at((sim), (ok), __FILE__, __LINE__, __VA_ARGS__)
+
+/** Draws the scenario and makes the engines. */
+void sim_plan(struct sim *sim);
+
+/** Finds the end of a stream by side and id; fails for an id that was never opened. */
+struct sim_end *sim_find(struct sim *sim, unsigned side, uint32_t id);
+
+struct sim_end *sim_other(struct sim *sim, const struct sim_end *end);
+
+void sim_open(struct sim *sim, unsigned side);
+void sim_accept(struct sim *sim, unsigned side);
+void sim_events(struct sim *sim, unsigned side);
+
+/** Lets the application do what it can or, while there are faults, some of it. */
+void sim_visit(struct sim *sim, struct sim_end *end);
+
+void sim_shut(struct sim *sim, struct sim_end *end);
+void sim_abort(struct sim *sim, struct sim_end *end);
+void sim_close(struct sim *sim, struct sim_end *end);
+
+#endif
