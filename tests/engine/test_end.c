@@ -336,6 +336,8 @@ int main(void)
     Suite *suite = suite_create("end");
     TCase *tc = tcase_create("end");
 
+    tcase_set_timeout(tc, 120);
+
     add_every_split(tc, END_1_first_error_wins_and_everyone_gets_it);
     add_every_split(tc, END_1_all_streams_are_told);
     add_every_split(tc, END_1_text_of_a_living_session_and_of_a_plain_failure);

@@ -1,6 +1,8 @@
 /*
  * test_fin.c - FIN-1..12: half-close, close, abort, linger, discard records. [FIN-13] is a
  * choice of the tunnel, not of the engine.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -574,7 +576,7 @@ int main(void)
     Suite *suite = suite_create("fin");
     TCase *tc = tcase_create("fin");
 
-    tcase_set_timeout(tc, 30);
+    tcase_set_timeout(tc, 120);
     add_every_split(tc, FIN_1_one_fin_behind_all_data);
     add_every_split(tc, FIN_2_end_of_file_after_fin_and_all_data);
     add_every_split(tc, FIN_3_any_other_end_is_an_error);

@@ -1,5 +1,7 @@
 /*
  * test_flood.c - the prices of useless frames, and the limit on their sum (L6, L7).
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -238,7 +240,7 @@ int main(void)
     Suite *suite = suite_create("flood");
     TCase *tc = tcase_create("flood");
 
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 120);
     add_every_split(tc, L6_ten_nops_a_second_are_free);
     add_every_split(tc, L6_prices);
     add_every_split(tc, L6_more_than_the_burst_is_fatal);

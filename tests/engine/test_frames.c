@@ -1,6 +1,8 @@
 /*
  * test_frames.c - FRM-1..9: what frames look like, and that bad ones are fatal. The rules about
  * frames half way (FRM-9..11) and the version are in test_partial.c and test_version.c.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -316,6 +318,8 @@ int main(void)
 {
     Suite *suite = suite_create("frames");
     TCase *tc = tcase_create("frames");
+
+    tcase_set_timeout(tc, 120);
 
     add_every_split(tc, FRM_1_v1_frames_look_as_drawn);
     add_every_split(tc, FRM_1_v1_nop_looks_as_drawn);

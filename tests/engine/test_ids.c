@@ -157,6 +157,8 @@ int main(void)
     Suite *suite = suite_create("ids");
     TCase *tc = tcase_create("ids");
 
+    tcase_set_timeout(tc, 120);
+
     add_every_split(tc, SID_1_client_ids_are_3_5_7);
     add_every_split(tc, SID_1_server_ids_are_2_4_6);
     add_every_split(tc, SID_2_ids_are_not_used_again);

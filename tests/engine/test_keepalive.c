@@ -280,6 +280,28 @@ START_TEST(KA_6_one_nop_after_a_blocked_transport)
 }
 END_TEST
 
+START_TEST(KA_6_slow_transport_is_not_filled_with_nops)
+{
+    struct smux_config config = alive_config(1000, 3000, SMUX_KEEPALIVE_AUTO);
+    size_t before;
+    struct wire w;
+
+    wire_start(&w, SMUX_CLIENT, &config, _i);
+    expect_nop(&w);
+    w.blocked = true;
+    for (int second = 0; second < 100; second++) { /* one byte a second: less than the NOPs */
+        wire_sleep(&w, 1000);
+        ck_assert_uint_le(wire_take(&w, 1), 1);
+    }
+    before = bytes_len(&w.out);
+    wire_open(&w);
+    w.blocked = false;
+    wire_pump(&w);
+    ck_assert_uint_le(bytes_len(&w.out) - before, 2 * FRAME_HEADER + FRAME_HEADER);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(idle_session_is_closed_only_when_asked)
 {
     for (int limited = 0; limited < 2; limited++) {
@@ -330,6 +352,8 @@ int main(void)
     Suite *suite = suite_create("keepalive");
     TCase *tc = tcase_create("keepalive");
 
+    tcase_set_timeout(tc, 120);
+
     add_every_split(tc, KA_1_nop_each_interval);
     add_every_split(tc, KA_1_server_sends_nops_too);
     add_every_split(tc, KA_1_no_silence_longer_than_the_interval_beside_traffic);
@@ -343,6 +367,7 @@ int main(void)
     add_every_split(tc, KA_5_paused_session_goes_on_sending_nops);
     add_every_split(tc, KA_5_stuck_output_can_be_limited);
     add_every_split(tc, KA_6_one_nop_after_a_blocked_transport);
+    add_every_split(tc, KA_6_slow_transport_is_not_filled_with_nops);
     add_every_split(tc, idle_session_is_closed_only_when_asked);
     add_every_split(tc, clock_that_goes_back_counts_as_standing_still);
     suite_add_tcase(suite, tc);

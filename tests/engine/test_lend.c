@@ -1,6 +1,8 @@
 /*
  * test_lend.c - memory that is lent or posted instead of copied, room that is reserved, and the
  * rule that handed-out memory stays put (engine.h, rule 2).
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -187,6 +189,32 @@ START_TEST(reclaim_after_abort_and_after_death)
         smux_estream_close(w.engine, stream);
         wire_stop(&w);
     }
+}
+END_TEST
+
+START_TEST(owner_of_a_loan_is_told_when_the_session_dies)
+{
+    smux_estream *stream;
+    unsigned events;
+    uint8_t *data;
+    struct wire w;
+    size_t kept;
+
+    stream = start_client(&w, 1, _i);
+    w.blocked = true;
+    data = lend(&w, stream, 10000);
+    wire_take(&w, 1);
+    smux_estream_abort(w.engine, stream, SMUX_EABORTED); /* what was formed is still on loan */
+    while (smux_engine_next_ready(w.engine, &events) != NULL) {
+    }
+    if (smux_estream_lent(w.engine, stream) > 0) {
+        smux_engine_fail(w.engine, SMUX_EIO, "cut");
+        ck_assert_ptr_eq(smux_engine_next_ready(w.engine, &events), stream);
+        ck_assert((events & SMUX_EVENT_WRITABLE) != 0);
+    }
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, stream, &kept), SMUX_OK);
+    scratch(data, 10000);
+    wire_stop(&w);
 }
 END_TEST
 
@@ -515,13 +543,14 @@ int main(void)
     Suite *suite = suite_create("lend");
     TCase *tc = tcase_create("lend");
 
-    tcase_set_timeout(tc, 30);
+    tcase_set_timeout(tc, 120);
     add_every_split(tc, loan_is_sent_and_given_back);
     add_every_split(tc, loan_comes_behind_what_was_written_before);
     add_every_split(tc, one_loan_a_stream);
     add_every_split(tc, reclaim_keeps_what_was_formed_and_drops_the_rest);
     add_every_split(tc, reclaim_without_a_loan_is_harmless);
     add_every_split(tc, reclaim_after_abort_and_after_death);
+    add_every_split(tc, owner_of_a_loan_is_told_when_the_session_dies);
     add_every_split(tc, loan_waits_for_the_window);
     add_every_split(tc, reserved_room_is_sent);
     add_every_split(tc, unused_reservation_sends_nothing);

@@ -1,5 +1,7 @@
 /*
  * test_open_accept.c - OPN-1..8: opening, the accept guard, the backlog and refusals.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -268,6 +270,36 @@ START_TEST(OPN_5_refusal_waits_for_the_timer)
 }
 END_TEST
 
+START_TEST(OPN_5_guard_is_never_cut_short)
+{
+    for (int refused = 0; refused < 2; refused++) {
+        struct smux_config config = wire_config(1);
+        struct wire w;
+
+        config.accept_guard_ms = 5;
+        config.max_remote_streams = 1;
+        wire_start(&w, SMUX_SERVER, &config, _i);
+        w.now += 999; /* at the end of a millisecond */
+        wire_syn(&w, 3);
+        if (refused) {
+            wire_syn(&w, 5);
+        } else {
+            wire_write(&w, wire_accept(&w, 3), 10);
+        }
+        w.now += 4990;
+        smux_engine_tick(w.engine, w.now);
+        expect_quiet(&w);
+        wire_sleep(&w, 2);
+        if (refused) {
+            expect_fin(&w, 5);
+        } else {
+            expect_data(&w, 3, 10);
+        }
+        wire_stop(&w);
+    }
+}
+END_TEST
+
 START_TEST(OPN_5_guard_is_only_for_streams_of_the_peer)
 {
     struct smux_config config = wire_config(1);
@@ -525,6 +557,8 @@ int main(void)
     Suite *suite = suite_create("open and accept");
     TCase *tc = tcase_create("open and accept");
 
+    tcase_set_timeout(tc, 120);
+
     add_every_split(tc, OPN_1_stream_is_known_before_its_syn_left);
     add_every_split(tc, OPN_2_syn_leaves_first_and_without_delay);
     add_every_split(tc, OPN_2_syn_shares_one_send_with_the_first_data);
@@ -538,6 +572,7 @@ int main(void)
     add_every_split(tc, OPN_5_fin_waits_too);
     add_every_split(tc, OPN_5_abort_waits_too);
     add_every_split(tc, OPN_5_refusal_waits_for_the_timer);
+    add_every_split(tc, OPN_5_guard_is_never_cut_short);
     add_every_split(tc, OPN_5_guard_is_only_for_streams_of_the_peer);
     add_every_split(tc, OPN_5_default_guard_is_5_ms);
     add_every_split(tc, OPN_6_full_backlog_refuses_and_reads_on);

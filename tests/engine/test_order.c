@@ -1,5 +1,7 @@
 /*
  * test_order.c - ORD-1..4: the order of frames, fairness between streams, exact writes.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -330,7 +332,7 @@ int main(void)
     Suite *suite = suite_create("order");
     TCase *tc = tcase_create("order");
 
-    tcase_set_timeout(tc, 30);
+    tcase_set_timeout(tc, 120);
     add_every_split(tc, ORD_1_syn_then_data_then_fin_and_only_updates_behind);
     add_every_split(tc, ORD_3_control_frames_overtake_data);
     add_every_split(tc, ORD_3_backlogged_streams_share_by_bytes);

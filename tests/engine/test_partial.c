@@ -1,5 +1,7 @@
 /*
  * test_partial.c - FRM-9..11: frames that arrive or leave in pieces.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -324,7 +326,7 @@ int main(void)
     Suite *suite = suite_create("partial frames");
     TCase *tc = tcase_create("partial frames");
 
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, FRM_9_result_does_not_depend_on_splits);
     add_every_split(tc, FRM_9_garbage_never_hurts);
     add_every_split(tc, FRM_10_begun_frame_is_finished_before_any_other);

@@ -1,5 +1,7 @@
 /*
  * test_receive.c - RCV-1..19: what each received frame does, one test or more a row of the table.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -452,6 +454,8 @@ int main(void)
 {
     Suite *suite = suite_create("receive");
     TCase *tc = tcase_create("receive");
+
+    tcase_set_timeout(tc, 120);
 
     add_every_split(tc, RCV_1_violation_ends_the_session_at_once);
     add_every_split(tc, RCV_2_nop_is_not_answered);

@@ -1,6 +1,8 @@
 /*
  * test_traps.c - TRAP-1..11: honest peers that look hostile. No limit fires, and nothing costs
  * more than the prices of the flood limit.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -287,7 +289,7 @@ int main(void)
     Suite *suite = suite_create("traps");
     TCase *tc = tcase_create("traps");
 
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 120);
     add_every_split(tc, TRAP_1_frames_for_unknown_and_closed_ids);
     add_every_split(tc, TRAP_2_two_fins_data_behind_a_fin_or_no_fin_at_all);
     add_every_split(tc, TRAP_3_first_ids_and_their_order);

@@ -213,6 +213,8 @@ int main(void)
     Suite *suite = suite_create("version");
     TCase *tc = tcase_create("version");
 
+    tcase_set_timeout(tc, 120);
+
     add_every_split(tc, VER_1_default_version_is_1);
     add_every_split(tc, VER_2_auto_takes_the_version_of_the_first_byte);
     add_every_split(tc, VER_2_auto_refuses_anything_else);

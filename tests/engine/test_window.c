@@ -1,6 +1,8 @@
 /*
  * test_window.c - WIN-1..10 and UPD-1..10: credit of version 2, in both directions. What needs
  * counters beyond 2^32 is in test_wrap.c.
+ *
+ * ctest-timeout: 300
  */
 #include "support/suite.h"
 #include "support/wire.h"
@@ -218,6 +220,25 @@ START_TEST(WIN_5_window_may_change_at_any_time)
 }
 END_TEST
 
+START_TEST(WIN_5_window_may_close_on_a_stream_that_waits_for_its_turn)
+{
+    smux_estream *first, *second;
+    struct wire w;
+
+    first = start_sender(&w, 0, _i);
+    second = wire_open(&w);
+    expect_syn(&w, 5);
+    wire_write(&w, first, 1000);
+    wire_write(&w, second, 1000);
+    wire_upd(&w, 3, 0, 0);
+    expect_data(&w, 5, 1000);
+    expect_quiet(&w); /* and no PSH of length 0 [FRM-3] */
+    wire_upd(&w, 3, 0, 1000);
+    expect_data(&w, 3, 1000);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(WIN_6_window_0_means_wait)
 {
     smux_estream *stream;
@@ -362,6 +383,38 @@ START_TEST(UPD_1_consumed_is_what_the_application_consumed)
     expect_upd(&w, 3, 1, 65536);
     expect_read(&w, stream, 40000);
     expect_upd(&w, 3, 40001, 65536);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(UPD_1_discarded_data_is_credited_only_when_it_came)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_receiver(&w, 65536, _i);
+    wire_header(&w, CMD_PSH, 50000, 3);
+    smux_estream_close(w.engine, stream);
+    expect_fin(&w, 3);
+    expect_quiet(&w); /* nothing but a header came: Go has not counted the frame as sent */
+    for (int i = 0; i < 50; i++) {
+        static const uint8_t zeros[1000];
+
+        wire_feed(&w, zeros, sizeof(zeros));
+        if (i < 32) {
+            struct frame frame;
+
+            if (wire_frame(&w, &frame)) {
+                ck_assert_uint_eq(frame.cmd, CMD_UPD);
+                ck_assert_uint_le(frame.consumed, 1000 * ((uint32_t)i + 1));
+            }
+        }
+    }
+    wire_skip(&w);
+    wire_data(&w, 3, 100000, 32768);
+    wire_skip(&w); /* the frame during which it was closed counts in full */
+    ck_assert_uint_eq(wire_stats(&w).payload_discarded, 150000);
+    ck_assert_uint_eq(wire_stats(&w).receive_buffer, 0);
     wire_stop(&w);
 }
 END_TEST
@@ -607,7 +660,7 @@ int main(void)
     Suite *suite = suite_create("window");
     TCase *tc = tcase_create("window");
 
-    tcase_set_timeout(tc, 30);
+    tcase_set_timeout(tc, 120);
     add_every_split(tc, WIN_1_first_window_is_262144);
     add_every_split(tc, WIN_1_only_payload_counts);
     add_every_split(tc, WIN_1_v1_has_no_window);
@@ -618,6 +671,7 @@ int main(void)
     add_every_split(tc, WIN_4_row_ahead_aborts);
     add_every_split(tc, WIN_4_far_ends_of_older_and_ahead);
     add_every_split(tc, WIN_5_window_may_change_at_any_time);
+    add_every_split(tc, WIN_5_window_may_close_on_a_stream_that_waits_for_its_turn);
     add_every_split(tc, WIN_6_window_0_means_wait);
     add_every_split(tc, WIN_7_row_clamped);
     add_every_split(tc, WIN_8_slivers_are_held_back);
@@ -626,6 +680,7 @@ int main(void)
     add_every_split(tc, WIN_8_window_of_one_byte_makes_progress);
     add_every_split(tc, WIN_10_updates_after_our_fin_are_harmless);
     add_every_split(tc, UPD_1_consumed_is_what_the_application_consumed);
+    add_every_split(tc, UPD_1_discarded_data_is_credited_only_when_it_came);
     add_every_split(tc, UPD_2_first_consumption_then_each_half_window);
     add_every_split(tc, UPD_2_large_window_is_updated_each_131072_bytes);
     add_every_split(tc, UPD_2_window_of_one_byte_is_updated_each_byte);

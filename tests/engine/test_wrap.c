@@ -227,7 +227,7 @@ int main(void)
     Suite *suite = suite_create("counters beyond 2^32");
     TCase *tc = tcase_create("counters beyond 2^32");
 
-    tcase_set_timeout(tc, 300);
+    tcase_set_timeout(tc, 600);
     tcase_add_test(tc, WIN_9_window_is_not_filled_up_to_a_multiple_of_2_32);
     tcase_add_test(tc, WIN_4_row_in_flight_across_2_32);
     tcase_add_test(tc, UPD_5_consumed_of_0_after_a_wrap_is_sent);
