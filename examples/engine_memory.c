@@ -1,6 +1,7 @@
 /*
  * engine_memory.c - two engines in one program, without sockets: a client writes a line, a
  * server echoes it. All that an owner has to do is here: move bytes, pull streams, pass time.
+ * ctest: run
  */
 #include <smux/engine.h>
 
