@@ -30,9 +30,11 @@ extern "C" {
 #define SMUX_API
 #endif
 
-/** Version of these headers: major, minor, patch. */
+/** Version of these headers: breaks compatibility. */
 #define SMUX_VERSION_MAJOR 0
+/** Version of these headers: adds to the interface. */
 #define SMUX_VERSION_MINOR 1
+/** Version of these headers: repairs. */
 #define SMUX_VERSION_PATCH 0
 /** Version of these headers as text. */
 #define SMUX_VERSION_STRING "0.1.0"
