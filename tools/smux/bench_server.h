@@ -4,6 +4,10 @@
  * It listens on loopback and serves what bench.h describes, on a TCP connection for each channel
  * or on the streams of one session, with blocking calls: the acceptor has a thread, and so has
  * each channel, except those that are over at once or hold still.
+ *
+ * The acceptor waits for the request of a channel before it takes the next one. So requests have
+ * to leave before any other channel sends data: in version 1 that data could fill the receive
+ * buffer of the session, and with nobody to read it the request would never arrive.
  */
 #ifndef TOOL_BENCH_SERVER_H
 #define TOOL_BENCH_SERVER_H

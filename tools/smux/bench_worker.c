@@ -72,11 +72,8 @@ int work_write(struct worker *worker)
 {
     uint32_t size = worker->size;
     char *message = calloc(1, size);
-    int status = SMUX_ENOMEM;
+    int status = message == NULL ? SMUX_ENOMEM : SMUX_OK;
 
-    if (message != NULL) {
-        status = channel_request(&worker->channel, BENCH_SINK, 0);
-    }
     while (status == SMUX_OK && !worker_should_stop(worker)) {
         status = channel_write(&worker->channel, message, size);
         worker_count(worker, status == SMUX_OK ? size : 0, 1);
@@ -91,11 +88,8 @@ int work_read(struct worker *worker)
     uint64_t rest = 0; /* of a message whose end has not come */
     char *buf = malloc(READ_SIZE);
     bool told = false;
-    int status = SMUX_ENOMEM;
+    int status = buf == NULL ? SMUX_ENOMEM : SMUX_OK;
 
-    if (buf != NULL) {
-        status = channel_request(channel, BENCH_SOURCE, worker->size);
-    }
     while (status == SMUX_OK) {
         size_t n = 0;
         if (!told && worker_should_stop(worker)) {
@@ -144,11 +138,8 @@ int work_ping(struct worker *worker)
 {
     char *message = calloc(1, worker->size);
     uint64_t due_ns = now_ns() + worker->begin_ns;
-    int status = SMUX_ENOMEM;
+    int status = message == NULL ? SMUX_ENOMEM : SMUX_OK;
 
-    if (message != NULL) {
-        status = channel_request(&worker->channel, BENCH_ECHO, 0);
-    }
     while (status == SMUX_OK && !worker_should_stop(worker)) {
         status = round_trip(worker, message, worker->pace_ns == 0 ? now_ns() : await_turn(due_ns));
         due_ns += worker->pace_ns;
@@ -176,20 +167,21 @@ static void *worker_run(void *arg)
 
 int crew_open(struct crew *crew)
 {
-    for (size_t i = 0; i < crew->n; i++) {
+    int status = SMUX_OK;
+
+    for (size_t i = 0; i < crew->n && status == SMUX_OK; i++) {
         struct worker *worker = &crew->workers[i];
-        int status;
         if (worker->work == work_hold) {
             continue;
         }
         status = carrier_channel(crew->carrier, &worker->channel);
-        if (status != SMUX_OK) {
-            return status;
+        if (status == SMUX_OK) {
+            worker->has_channel = true;
+            channel_set_limit(&worker->channel, crew->limit_ms);
+            status = channel_request(&worker->channel, worker->service, worker->size);
         }
-        worker->has_channel = true;
-        channel_set_limit(&worker->channel, crew->limit_ms);
     }
-    return SMUX_OK;
+    return status;
 }
 
 int crew_start(struct crew *crew)

@@ -33,7 +33,8 @@ struct crew {
 struct worker {
     struct crew *crew;
     int (*work)(struct worker *worker);
-    struct channel channel; /* opened before the thread starts; not for hold */
+    enum bench_service service; /* what the server does on the channel */
+    struct channel channel;     /* opened before the thread starts; not for hold */
     bool has_channel;
     bool background;   /* its operations are not those that are measured */
     uint32_t size;     /* of a message, in bytes */
@@ -65,7 +66,8 @@ void worker_count(struct worker *worker, uint64_t bytes, uint64_t operations);
 int worker_fail(struct worker *worker, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Opens the channel of each worker that works on one. SMUX_OK, or why not. */
+/* Opens the channel of each worker that works on one, and sends its request, see
+ * bench_server.h. SMUX_OK, or why not. */
 int crew_open(struct crew *crew);
 
 /* Starts the threads. SMUX_OK or SMUX_EIO. */
