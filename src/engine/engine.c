@@ -231,15 +231,22 @@ static void cut_starved_streams(smux_engine *e)
     }
 }
 
+static const char *why_ended(const smux_engine *e)
+{
+    if (e->stats.wire_in == 0) { /* what a peer of the other version does, among others */
+        return "the peer closed the connection without a word: does it speak this version of smux?";
+    }
+    return e->truncated ? "the peer closed the connection while streams were open"
+                        : "the peer closed the connection";
+}
+
 void smux__engine_check_ended(smux_engine *e)
 {
     if (e->input_ended && e->error == SMUX_OK && e->data.head == NULL && e->outbox.len == 0) {
         cut_starved_streams(e);
     }
     if (e->input_ended && e->n_unfinished == 0 && e->outbox.len == 0) {
-        smux__engine_fail(e, e->truncated ? SMUX_ETRUNCATED : SMUX_EOF,
-                          e->truncated ? "the peer closed the connection while streams were open"
-                                       : "the peer closed the connection");
+        smux__engine_fail(e, e->truncated ? SMUX_ETRUNCATED : SMUX_EOF, why_ended(e));
     }
 }
 
