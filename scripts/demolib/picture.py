@@ -51,5 +51,5 @@ def draw(script, data, directory):
             pictures.append(path)
     columns = min(shutil.get_terminal_size((79, 24)).columns, 100) - 1
     small = gnuplot(script, data=data, kind="dumb", columns=columns, rows=16)
-    print(small.stdout.rstrip().lstrip("\f\n"))
+    print("\n" + "\n".join(line.rstrip() for line in small.stdout.splitlines() if line.strip()))
     return pictures
