@@ -6,7 +6,7 @@ ctest-serial
 from libtunnel import *
 
 NGINX = """
-daemon off;
+daemon off; master_process off;
 worker_processes 1;
 pid {dir}/pid;
 error_log {dir}/error.log;
