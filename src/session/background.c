@@ -33,7 +33,7 @@
 
 #define BATCH      64   /* events taken at once */
 #define LOOK_US    5000 /* between two looks at the list */
-#define URGENT_US  1000 /* the same, when output waits for it */
+#define SOON_US    1000 /* until output that waits is sent */
 #define TURN_READS 4    /* reads from one session before the next has its turn (L23) */
 
 /* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
@@ -49,9 +49,11 @@ static struct {
 
     struct smux__lock lock; /* everything below; taken after that of a session */
     struct smux__heap timers;
-    struct smux__node *attended; /* sessions to be looked at */
-    unsigned n_attended;
+    struct smux__node *attended; /* sessions to be looked at now and then */
+    struct smux__node *hurried;  /* sessions whose output waits */
+    unsigned n_attended, n_hurried;
     uint64_t look_at_us;      /* SMUX_NEVER if there are none */
+    uint64_t hurry_at_us;     /* the same for the others */
     uint64_t sleeps_until_us; /* 0: awake */
     bool stop;
     smux_session *serving;         /* taken up now */
@@ -62,6 +64,7 @@ static struct {
     .lock = {PTHREAD_MUTEX_INITIALIZER},
     .epoll_fd = -1,
     .look_at_us = SMUX_NEVER,
+    .hurry_at_us = SMUX_NEVER,
 };
 
 static smux_session *session_of_timer(struct smux__timed *timer)
@@ -85,41 +88,62 @@ static void background_wake_by(uint64_t at_us)
     }
 }
 
-static void background_look_by(uint64_t at_us)
+static void background_list(struct smux__served *served, bool hurried)
 {
-    if (at_us < background.look_at_us) {
-        background.look_at_us = at_us;
+    served->hurried = hurried;
+    smux__ring_append(hurried ? &background.hurried : &background.attended, &served->node);
+    *(hurried ? &background.n_hurried : &background.n_attended) += 1;
+}
+
+static void background_unlist(struct smux__served *served)
+{
+    bool hurried = served->hurried;
+
+    smux__ring_remove(hurried ? &background.hurried : &background.attended, &served->node);
+    *(hurried ? &background.n_hurried : &background.n_attended) -= 1;
+}
+
+static void background_set_look(uint64_t *time_us, uint64_t at_us)
+{
+    if (at_us < *time_us) {
+        *time_us = at_us;
         background_wake_by(at_us);
     }
 }
 
+/* Has a session looked at, in time for what it owes. */
 static void background_attend(smux_session *session)
 {
     struct smux__served *served = &session->served;
+    bool hurried = served->owed > SMUX__NOW;
 
     smux__lock_acquire(&background.lock);
     if (!served->attended) {
         served->attended = true;
         served->seen_turn = session->turn - 1;
-        smux__ring_append(&background.attended, &served->node);
-        background.n_attended++;
+        background_list(served, hurried);
+    } else if (hurried && !served->hurried) {
+        background_unlist(served);
+        background_list(served, true);
     }
-    background_look_by(smux_now_us() + (served->urgent ? URGENT_US : LOOK_US));
+    if (!hurried) {
+        background_set_look(&background.look_at_us, smux_now_us() + LOOK_US);
+    } else if (served->owed > served->told) {
+        served->told = served->owed;
+        background_set_look(&background.hurry_at_us,
+                            served->owed == SMUX__SOON ? smux_now_us() + SOON_US : 0);
+    }
     smux__lock_release(&background.lock);
 }
 
 static void background_unattend(smux_session *session)
 {
-    struct smux__served *served = &session->served;
-
-    if (!served->attended) {
-        return;
+    if (session->served.attended) {
+        session->served.attended = false;
+        smux__lock_acquire(&background.lock);
+        background_unlist(&session->served);
+        smux__lock_release(&background.lock);
     }
-    smux__lock_acquire(&background.lock);
-    served->attended = false;
-    smux__ring_remove(&background.attended, &served->node);
-    background.n_attended--;
-    smux__lock_release(&background.lock);
 }
 
 static void background_set_timer(smux_session *session, uint64_t at_us)
@@ -231,15 +255,16 @@ void smux__background_settle(smux_session *session)
 {
     struct smux__served *served = &session->served;
     unsigned missing = background_wanted(session) & ~served->armed;
-    bool urgent = served->urgent && session->sender == NULL && smux__io_can_send(session);
 
-    served->urgent = urgent;
+    if (session->sender != NULL || !smux__io_can_send(session)) {
+        served->owed = SMUX__NOW; /* was sent, or somebody is at it */
+    }
     if (session->starved && !served->attended) {
         background_attend(session);
     }
     if ((missing & SMUX__ARMED_WRITE) != 0) { /* stuck output must not wait for a look */
         background_arm(session, served->armed | background_wanted(session));
-    } else if (urgent || (missing != 0 && !served->attended)) {
+    } else if (served->owed > served->told || (missing != 0 && !served->attended)) {
         background_attend(session);
     }
     if (served->attended || session->ended) {
@@ -315,7 +340,7 @@ static void serve_events(smux_session *session, uint32_t events, bool of_writer)
 static uint64_t serve_deadline(const smux_session *session)
 {
     uint64_t deadline_us = smux_engine_deadline(session->engine);
-    uint64_t soon_us = smux_now_us() + URGENT_US;
+    uint64_t soon_us = smux_now_us() + SOON_US;
 
     return deadline_us > soon_us ? deadline_us : soon_us;
 }
@@ -327,7 +352,8 @@ static void serve_settle(smux_session *session)
     unsigned wanted = background_wanted(session);
     bool active = served->attended && served->seen_turn != session->turn;
 
-    served->urgent = false;
+    served->owed = SMUX__NOW;
+    served->told = SMUX__NOW;
     served->seen_turn = session->turn;
     if (session->starved) {
         background_attend(session);
@@ -396,6 +422,22 @@ static void thread_serve_timers(uint64_t now_us)
     }
 }
 
+/* Sends what waits; the sessions stay under observation. */
+static void thread_hurry(uint64_t now_us)
+{
+    if (now_us < background.hurry_at_us) {
+        return;
+    }
+    background.hurry_at_us = SMUX_NEVER;
+    for (unsigned n = background.n_hurried; n > 0 && background.hurried != NULL; n--) {
+        smux_session *session = session_of_node(background.hurried);
+        background_unlist(&session->served);
+        background_list(&session->served, false);
+        background_set_look(&background.look_at_us, now_us + LOOK_US);
+        thread_serve(session, 0, false);
+    }
+}
+
 /* Looks at those that are in the list now, each once. */
 static void thread_look(uint64_t now_us)
 {
@@ -409,16 +451,17 @@ static void thread_look(uint64_t now_us)
         thread_serve(session_of_node(node), 0, false);
     }
     if (background.n_attended > 0) {
-        background_look_by(now_us + LOOK_US);
+        background_set_look(&background.look_at_us, now_us + LOOK_US);
     }
 }
 
 static uint64_t thread_wake_time(void)
 {
     const struct smux__timed *timer = smux__heap_first(&background.timers);
-    uint64_t at_us = background.look_at_us;
+    uint64_t at_us = timer != NULL ? timer->at_us : SMUX_NEVER;
 
-    return timer != NULL && timer->at_us < at_us ? timer->at_us : at_us;
+    at_us = background.look_at_us < at_us ? background.look_at_us : at_us;
+    return background.hurry_at_us < at_us ? background.hurry_at_us : at_us;
 }
 
 /* Milliseconds until a time, rounded up; -1 for ever. */
@@ -458,6 +501,7 @@ static void *background_run(void *arg)
         int n = thread_sleep(events);
         thread_serve_events(events, n);
         thread_serve_timers(smux_now_us());
+        thread_hurry(smux_now_us());
         thread_look(smux_now_us());
     }
     smux__lock_release(&background.lock);
@@ -495,6 +539,7 @@ static int background_start(void)
 {
     background.stop = false;
     background.look_at_us = SMUX_NEVER;
+    background.hurry_at_us = SMUX_NEVER;
     if (!background_open()) {
         return SMUX_EIO;
     }
@@ -534,7 +579,9 @@ static void background_after_fork(bool in_child)
         smux__heap_deinit(&background.timers);
         smux__registry_deinit(&background.registry);
         background.attended = NULL;
+        background.hurried = NULL;
         background.n_attended = 0;
+        background.n_hurried = 0;
         background.n_sessions = 0;
         background.serving = NULL;
         background.departing = NULL;
@@ -587,14 +634,11 @@ int smux__background_join(smux_session *session)
 
 static void background_wait_until_served(const smux_session *session)
 {
-    struct smux__event event;
-
     while (background.serving == session) {
-        smux__event_init(&event);
-        background.departing = &event;
+        struct smux__event *event = smux__event_mine();
+        background.departing = event;
         smux__lock_release(&background.lock);
-        (void)smux__event_wait(&event, SMUX_NEVER);
-        smux__event_deinit(&event);
+        (void)smux__event_wait(event, SMUX_NEVER);
         smux__lock_acquire(&background.lock);
     }
 }
@@ -609,8 +653,7 @@ void smux__background_remove(smux_session *session)
     smux__heap_set(&background.timers, &served->timer, SMUX_NEVER);
     if (served->attended) {
         served->attended = false;
-        smux__ring_remove(&background.attended, &served->node);
-        background.n_attended--;
+        background_unlist(served);
     }
     smux__lock_release(&background.lock);
     smux__lock_acquire(&background.life);

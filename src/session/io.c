@@ -213,6 +213,23 @@ static int io_writev(smux_session *session, const struct smux_iov *iov, int n, s
     return status;
 }
 
+/* Sends this close together come from a writer who does not wait for answers. */
+#define QUICK_US 10
+
+static void io_count_send(smux_session *session, uint64_t begun_us, uint64_t ended_us)
+{
+    bool quick = begun_us - session->sent_at_us < QUICK_US;
+
+    session->quick_sends = quick ? session->quick_sends + 1 : 0;
+    session->sent_at_us = ended_us;
+    session->kept_back = 0;
+}
+
+bool smux__io_is_hasty(const smux_session *session)
+{
+    return session->quick_sends >= 8 && smux_now_us() - session->sent_at_us < QUICK_US;
+}
+
 /* Sends once. */
 static enum smux__io io_send(smux_session *session)
 {
@@ -222,13 +239,16 @@ static enum smux__io io_send(smux_session *session)
     if (!smux__io_can_send(session)) {
         return SMUX__IO_IDLE;
     }
-    int n = smux_engine_send_iov(session->engine, iov, SEND_IOV, smux_now_us());
+    uint64_t begun_us = smux_now_us();
+    int n = smux_engine_send_iov(session->engine, iov, SEND_IOV, begun_us);
     if (n == 0) {
         return SMUX__IO_IDLE;
     }
     size_t total = io_total(iov, n);
     int status = io_writev(session, iov, n, &len);
-    smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
+    uint64_t ended_us = smux_now_us();
+    smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, ended_us);
+    io_count_send(session, begun_us, ended_us);
     smux__write_return_loans(session);
     if (status != SMUX_OK && status != SMUX_EAGAIN) {
         io_take_send_failure(session);

@@ -70,23 +70,14 @@ static struct timespec port_until(uint64_t deadline_us)
 #ifdef __linux__
 
 /* A futex is the whole event. The kernel identifies a private one by its address and does not
- * touch the memory when it wakes, so waking one that is gone does nothing, or makes a stranger
- * who sleeps at this address look at its condition once more. */
+ * touch the memory when it wakes, so even the event of a thread that has ended may be woken. */
+
+static _Thread_local struct smux__event port_event;
 
 static void port_futex(struct smux__event *event, int op, uint32_t value,
                        const struct timespec *timeout)
 {
     (void)syscall(SYS_futex, &event->set, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
-}
-
-void smux__event_init(struct smux__event *event)
-{
-    atomic_store_explicit(&event->set, 0, memory_order_relaxed);
-}
-
-void smux__event_deinit(struct smux__event *event)
-{
-    (void)event;
 }
 
 bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
@@ -117,18 +108,10 @@ void smux__event_wake(struct smux__event *event)
 
 #else
 
-void smux__event_init(struct smux__event *event)
-{
-    (void)pthread_mutex_init(&event->mutex, NULL);
-    (void)pthread_cond_init(&event->condition, NULL);
-    atomic_store_explicit(&event->set, 0, memory_order_relaxed);
-}
-
-void smux__event_deinit(struct smux__event *event)
-{
-    (void)pthread_cond_destroy(&event->condition);
-    (void)pthread_mutex_destroy(&event->mutex);
-}
+static _Thread_local struct smux__event port_event = {
+    .mutex = PTHREAD_MUTEX_INITIALIZER,
+    .condition = PTHREAD_COND_INITIALIZER,
+};
 
 bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
 {
@@ -149,8 +132,8 @@ bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
     return in_time;
 }
 
-/* The sleeper needs the session's lock before it can return, and the caller has that lock; so
- * the event exists until this is done. */
+/* The sleeper needs the lock before it can return, and the caller has that lock; so the event
+ * exists until this is done. */
 void smux__event_set(struct smux__event *event)
 {
     pthread_mutex_lock(&event->mutex);
@@ -166,20 +149,28 @@ void smux__event_wake(struct smux__event *event)
 
 #endif
 
+struct smux__event *smux__event_mine(void)
+{
+    atomic_store_explicit(&port_event.set, 0, memory_order_relaxed);
+    return &port_event;
+}
+
 /* --- alarms -------------------------------------------------------------------------------- */
 
-/* An alarm at rest is linked to the next one. */
 struct port_alarm {
-    struct smux__bell bell; /* what the pool hands out */
-    struct port_alarm *next;
+    struct smux__bell bell;       /* what the pool hands out */
+    struct port_alarm *next;      /* of all alarms */
+    struct port_alarm *next_free; /* of those at rest */
 };
 
 static struct {
     struct smux__lock lock;
+    struct port_alarm *all;
     struct port_alarm *free;
 } port_pool = {.lock = {PTHREAD_MUTEX_INITIALIZER}};
 
-static struct smux__bell *port_alarm_new(void)
+/* With the lock of the pool. */
+static struct port_alarm *port_alarm_new(void)
 {
     struct port_alarm *alarm = malloc(sizeof *alarm);
 
@@ -190,8 +181,9 @@ static struct smux__bell *port_alarm_new(void)
         free(alarm);
         return NULL;
     }
-    alarm->next = NULL;
-    return &alarm->bell;
+    alarm->next = port_pool.all;
+    port_pool.all = alarm;
+    return alarm;
 }
 
 struct smux__bell *smux__alarm_borrow(void)
@@ -199,10 +191,12 @@ struct smux__bell *smux__alarm_borrow(void)
     smux__lock_acquire(&port_pool.lock);
     struct port_alarm *alarm = port_pool.free;
     if (alarm != NULL) {
-        port_pool.free = alarm->next;
+        port_pool.free = alarm->next_free;
+    } else {
+        alarm = port_alarm_new();
     }
     smux__lock_release(&port_pool.lock);
-    return alarm != NULL ? &alarm->bell : port_alarm_new();
+    return alarm != NULL ? &alarm->bell : NULL;
 }
 
 void smux__alarm_return(struct smux__bell *bell)
@@ -213,7 +207,7 @@ void smux__alarm_return(struct smux__bell *bell)
     struct port_alarm *alarm = SMUX__OBJECT(bell, struct port_alarm, bell);
     smux__bell_set(bell, false);
     smux__lock_acquire(&port_pool.lock);
-    alarm->next = port_pool.free;
+    alarm->next_free = port_pool.free;
     port_pool.free = alarm;
     smux__lock_release(&port_pool.lock);
 }
@@ -221,15 +215,14 @@ void smux__alarm_return(struct smux__bell *bell)
 void smux__alarm_close_all(void)
 {
     smux__lock_acquire(&port_pool.lock);
-    struct port_alarm *alarm = port_pool.free;
-    port_pool.free = NULL;
-    smux__lock_release(&port_pool.lock);
-    while (alarm != NULL) {
-        struct port_alarm *next = alarm->next;
+    while (port_pool.all != NULL) {
+        struct port_alarm *alarm = port_pool.all;
+        port_pool.all = alarm->next;
         smux__bell_deinit(&alarm->bell);
         free(alarm);
-        alarm = next;
     }
+    port_pool.free = NULL;
+    smux__lock_release(&port_pool.lock);
 }
 
 void smux__port_poll(struct pollfd *fds, unsigned n, uint64_t deadline_us)

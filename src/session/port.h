@@ -27,13 +27,14 @@ bool smux__lock_try(struct smux__lock *lock);
 void smux__lock_release(struct smux__lock *lock);
 
 /*
- * One sleeping thread and how it is woken.
+ * One sleeping thread and how it is woken. Every thread has one event, as it sleeps in one place
+ * at a time.
  *
  * Waking has two halves, so that the system call can be made after the lock of the session was
  * released: otherwise the woken thread would run into that lock at once.
- *   set   - with the lock held, while the event surely exists; remembers what set returned
- *   wake  - without the lock; the event may be gone by now, as its thread may have been woken
- *           otherwise, found it set, and returned
+ *   set   - with the lock held, while the thread surely sleeps here
+ *   wake  - without the lock; the thread may have seen that the event is set, and have left, by
+ *           then. Being woken for nothing does not hurt it, wherever it sleeps next
  */
 struct smux__event {
     _Atomic uint32_t set;
@@ -43,8 +44,8 @@ struct smux__event {
 #endif
 };
 
-void smux__event_init(struct smux__event *event);
-void smux__event_deinit(struct smux__event *event);
+/* The event of the calling thread, not set. */
+struct smux__event *smux__event_mine(void);
 
 /* Waits until the event is set; false when the deadline comes first. */
 bool smux__event_wait(struct smux__event *event, uint64_t deadline_us);
@@ -64,7 +65,7 @@ struct smux__bell *smux__alarm_borrow(void);
 /* Gives an alarm back, silent again. NULL is fine. */
 void smux__alarm_return(struct smux__bell *alarm);
 
-/* Closes the alarms of the pool: the last session is gone. */
+/* Closes all alarms: nobody has one any more. */
 void smux__alarm_close_all(void);
 
 /* poll(2) with microseconds. Returns at the deadline, when interrupted, or when something is

@@ -76,8 +76,8 @@ void smux__session_leave(smux_session *session, enum smux__haste haste)
 {
     if (haste == SMUX__NOW) {
         (void)smux__io_flush(session, &smux__somebody);
-    } else {
-        session->served.urgent = true;
+    } else if (haste > session->served.owed) {
+        session->served.owed = (uint8_t)haste;
     }
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);

@@ -67,7 +67,7 @@ struct smux__waiter {
     uint8_t *buf;              /* memory of a reader; NULL for others */
     size_t size;               /* of buf */
     size_t got;                /* bytes received into buf, past the queue of the stream */
-    struct smux__event event;
+    struct smux__event *event; /* of its thread, while it sleeps */
 };
 
 /* Stands for a role owner that cannot be woken, as it will be back in a moment. */
@@ -100,9 +100,11 @@ _Static_assert(sizeof(struct smux_stream) <= 48, "an idle stream is to stay smal
 /* What the background knows of a session, see background.c. */
 struct smux__served {
     struct smux__timed timer; /* registered deadline; changed with both locks held */
-    struct smux__node node;   /* in the list of those to be looked at soon */
-    bool attended;            /* is in that list; changed with both locks held */
-    bool urgent;              /* output waits for the next look */
+    struct smux__node node;   /* in one of the two lists of those to be looked at */
+    bool attended;            /* is in one of them; changed with both locks held */
+    bool hurried;             /* in the one for output that waits; under the background's lock */
+    uint8_t owed;             /* enum smux__haste: when output that waits is to be sent */
+    uint8_t told;             /* the same, as the thread knows it */
     bool hung_up;             /* the read descriptor has no news but what a read would tell */
     unsigned armed;           /* SMUX__ARMED_*, as of the last time epoll reported */
     unsigned seen_turn;       /* session.turn at the last look */
@@ -136,6 +138,10 @@ struct smux_session {
     uint32_t io_users; /* calls that use the transport without the lock */
     unsigned turn;     /* grows with every receive; tells the background who is active */
 
+    uint32_t quick_sends; /* in a row, each right after the one before */
+    uint32_t kept_back;   /* bytes of small writes that the background was left to send */
+    uint64_t sent_at_us;  /* end of the last one */
+
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */
     bool write_blocked; /* the transport took no more; cleared when poll says so */
@@ -166,10 +172,11 @@ struct smux_session {
 /* Takes the lock and counts the caller, who may then give the lock away for a while. */
 void smux__session_enter(smux_session *session);
 
-/* When output that a call leaves behind is sent. */
+/* When output that a call leaves behind is sent, unless somebody is at it already. */
 enum smux__haste {
-    SMUX__NOW, /* by this call, unless somebody else is at it */
-    SMUX__SOON /* within a millisecond: more will follow at once */
+    SMUX__NOW,    /* by this call */
+    SMUX__SOON,   /* within a millisecond: more will follow at once */
+    SMUX__BEHIND, /* by the background thread, at once: the caller goes on */
 };
 
 /* Leaves the session in good hands and releases the lock. It may be gone afterwards. */
@@ -268,6 +275,9 @@ enum smux__io smux__io_receive(smux_session *session);
 /* Sends until there is nothing left or the transport is full, unless somebody else is sender.
  * `self` is the waiter that calls, or &smux__somebody. True if it sent something. */
 bool smux__io_flush(smux_session *session, struct smux__waiter *self);
+
+/* Tells whether sends follow each other so closely that they should be merged. */
+bool smux__io_is_hasty(const smux_session *session);
 
 /* Tells whether somebody should read from the transport. */
 bool smux__io_can_receive(const smux_session *session);

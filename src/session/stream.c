@@ -260,15 +260,13 @@ int smux_stream_copy_to(smux_stream *stream, int (*sink)(void *arg, const void *
     uint64_t total = 0;
     int status = SMUX_ENOMEM;
 
+    (void)smux__stream_enter(stream); /* an allocator need not be safe from several threads */
     copy.buf = smux__session_alloc(allocator, COPY_SIZE);
-    if (copy.buf != NULL) {
-        (void)smux__stream_enter(stream);
-        while ((status = copy_piece(&copy, sink, arg)) == SMUX_OK) {
-            total += copy.len;
-        }
-        smux__stream_leave(stream, SMUX__NOW);
-        smux__session_free(allocator, copy.buf);
+    while (copy.buf != NULL && (status = copy_piece(&copy, sink, arg)) == SMUX_OK) {
+        total += copy.len;
     }
+    smux__session_free(allocator, copy.buf);
+    smux__stream_leave(stream, SMUX__NOW);
     if (out_len != NULL) {
         *out_len = total;
     }

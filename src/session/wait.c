@@ -42,11 +42,11 @@ static void waiter_rouse(smux_session *session, struct smux__waiter *waiter)
 {
     smux__ring_remove(&session->sleepers, &waiter->sleeper);
     waiter->sleeping = false;
-    smux__event_set(&waiter->event);
+    smux__event_set(waiter->event);
     if (session->n_wakes == SMUX__WAKES) {
         smux__event_wake(session->wakes[--session->n_wakes]);
     }
-    session->wakes[session->n_wakes++] = &waiter->event;
+    session->wakes[session->n_wakes++] = waiter->event;
 }
 
 void smux__waiter_fire(smux_session *session, struct smux__waiter *waiter)
@@ -125,7 +125,6 @@ void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux
     waiter->session = session;
     waiter->stream = stream;
     waiter->kind = kind;
-    smux__event_init(&waiter->event);
     struct smux__node **list = waiter_list(waiter);
     if (list != NULL) {
         smux__ring_append(list, &waiter->peer);
@@ -162,7 +161,6 @@ void smux__waiter_end(struct smux__waiter *waiter)
     session->n_waiters--;
     waiter_leave_roles(waiter);
     smux__alarm_return(waiter->alarm);
-    smux__event_deinit(&waiter->event);
     smux__waiters_find_heir(session);
 }
 
@@ -172,13 +170,13 @@ bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us)
 {
     smux_session *session = waiter->session;
 
-    atomic_store_explicit(&waiter->event.set, 0, memory_order_relaxed);
+    waiter->event = smux__event_mine();
     smux__ring_append(&session->sleepers, &waiter->sleeper);
     waiter->sleeping = true;
     smux__waiters_find_heir(session); /* the role may have become free without notice */
     smux__background_settle(session);
     smux__session_unlock(session);
-    bool in_time = smux__event_wait(&waiter->event, deadline_us);
+    bool in_time = smux__event_wait(waiter->event, deadline_us);
     smux__session_lock(session);
     if (waiter->sleeping) {
         smux__ring_remove(&session->sleepers, &waiter->sleeper);

@@ -201,6 +201,22 @@ static int write_all(struct write_call *call)
     return status;
 }
 
+/* Small writes in close succession are left to the background thread, which takes many with one
+ * system call; a heap of them is sent at once. A caller who waits for an answer sends before. */
+#define SMALL_WRITE 2048
+#define KEEP_MAX    16384
+
+static enum smux__haste write_haste(struct write_call *call)
+{
+    smux_session *session = call->session;
+
+    if (call->done > SMALL_WRITE || call->waiting || !smux__io_is_hasty(session)) {
+        return SMUX__NOW;
+    }
+    session->kept_back += (uint32_t)call->done;
+    return session->kept_back < KEEP_MAX ? SMUX__BEHIND : SMUX__NOW;
+}
+
 int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov, int n, size_t *out_len)
 {
     struct write_call call;
@@ -214,7 +230,7 @@ int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov, int n, s
     call.session = smux__stream_enter(stream);
     write_advance(&call, 0); /* past vectors of length 0 */
     int status = write_all(&call);
-    smux__stream_leave(stream, SMUX__NOW);
+    smux__stream_leave(stream, write_haste(&call));
     if (out_len != NULL) {
         *out_len = call.done;
     }
