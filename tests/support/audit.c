@@ -40,12 +40,13 @@ static struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
 static bool next_frame(struct audit_decoder *d, const uint8_t **data, size_t *len,
                        uint64_t *payload_of_last, struct frame *out_frame)
 {
+    size_t payload = d->payload < *len ? d->payload : *len;
     size_t want, part;
 
-    *payload_of_last = d->payload < *len ? d->payload : *len;
-    d->payload -= *payload_of_last;
-    *data += *payload_of_last;
-    *len -= *payload_of_last;
+    *payload_of_last = payload;
+    d->payload -= payload;
+    *data += payload;
+    *len -= payload;
     for (;;) {
         want = FRAME_HEADER;
         if (d->have >= FRAME_HEADER && d->head[1] == CMD_UPD) {

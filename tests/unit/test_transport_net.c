@@ -367,11 +367,12 @@ END_TEST
 
 /* --- Unix sockets -------------------------------------------------------------------------- */
 
-static char directory[] = "/tmp/smux-test-XXXXXX";
+static char directory[32];
 static char path[64];
 
 static void setup_directory(void)
 {
+    (void)snprintf(directory, sizeof directory, "/tmp/smux-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));
     (void)snprintf(path, sizeof path, "%s/socket", directory);
 }
@@ -541,10 +542,24 @@ static TCase *text_tests(void)
     return tc;
 }
 
+/* Tests that run in one process must not leave a changed table behind. */
+static struct smux__sys saved_sys;
+
+static void save_sys(void)
+{
+    saved_sys = smux__sys;
+}
+
+static void restore_sys(void)
+{
+    smux__sys = saved_sys;
+}
+
 static TCase *dial_tests(void)
 {
     TCase *tc = tcase_create("dialling");
 
+    tcase_add_checked_fixture(tc, save_sys, restore_sys);
     tcase_add_test(tc, a_port_alone_is_reachable_over_loopback);
     tcase_add_test(tc, an_empty_host_listens_for_both_families);
     tcase_add_test(tc, a_refused_connection_is_an_io_error);
