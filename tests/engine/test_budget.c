@@ -164,7 +164,7 @@ START_TEST(BKT_3_charge_returns_at_once)
         }
         switch (how) {
         case 0:
-            expect_read(&w, stream, wire_stats(&w).payload_in);
+            expect_read(&w, stream, (size_t)wire_stats(&w).payload_in);
             break;
         case 1:
             smux_estream_abort(w.engine, stream, SMUX_EABORTED);

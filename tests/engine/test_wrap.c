@@ -4,6 +4,7 @@
  *
  * ctest-timeout: 600
  */
+#include "support/gopeer.h"
 #include "support/suite.h"
 #include "support/wire.h"
 
@@ -18,6 +19,7 @@ struct sender {
     smux_estream *stream;
     uint8_t *loan;
     uint64_t sent;  /* payload bytes seen, by their headers */
+    uint64_t read;  /* of these read by the Go peer, if there is one */
     size_t payload; /* of the current frame, still to come */
     size_t have;    /* bytes of the current header */
     uint8_t header[FRAME_HEADER];
@@ -33,6 +35,7 @@ static void sender_start(struct sender *s, int mode)
     s->loan = calloc(1, LOAN);
     ck_assert(s->loan != NULL);
     s->sent = 0;
+    s->read = 0;
     s->payload = 0;
     s->have = 0;
 }
@@ -128,6 +131,41 @@ START_TEST(WIN_9_window_is_not_filled_up_to_a_multiple_of_2_32)
     sender_flush(&s);
     ck_assert_uint_eq(s.sent, UINT64_C(0x100000000));
     expect_alive(&s.w);
+    sender_stop(&s);
+}
+END_TEST
+
+START_TEST(WIN_9_go_reader_does_not_stall_at_2_32)
+{
+    /* The case of M15: between two Go ends this stream stops for good at byte 2^32. */
+    struct go_reader go = {32768, 0, 0};
+    uint64_t total = UINT64_C(0x100000000) + 1000000;
+    struct sender s;
+    uint32_t consumed;
+
+    sender_start(&s, FEED_WHOLE);
+    while (s.sent < total) {
+        uint64_t before = s.sent;
+
+        sender_flush(&s);
+        while (s.read < s.sent) {
+            uint64_t left = s.sent - s.read;
+            uint32_t n = left < 32768 ? (uint32_t)left : 32768;
+
+            s.read += n;
+            if (go_reader_read(&go, n, &consumed)) {
+                wire_upd(&s.w, 3, consumed, go.buffer);
+            }
+        }
+        if (s.sent == before) { /* held back for a better window [WIN-8] */
+            s.w.now += 201000;
+            smux_engine_tick(s.w.engine, s.w.now);
+            sender_flush(&s);
+        }
+        ck_assert_msg(s.sent > before, "stalled after %llu bytes", (unsigned long long)s.sent);
+    }
+    expect_alive(&s.w);
+    expect_glitches(&s.w, 0);
     sender_stop(&s);
 }
 END_TEST
@@ -229,6 +267,7 @@ int main(void)
 
     tcase_set_timeout(tc, 600);
     tcase_add_test(tc, WIN_9_window_is_not_filled_up_to_a_multiple_of_2_32);
+    tcase_add_test(tc, WIN_9_go_reader_does_not_stall_at_2_32);
     tcase_add_test(tc, WIN_4_row_in_flight_across_2_32);
     tcase_add_test(tc, UPD_5_consumed_of_0_after_a_wrap_is_sent);
     suite_add_tcase(suite, tc);
