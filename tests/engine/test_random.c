@@ -24,7 +24,7 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 
 START_TEST(random_sessions_keep_the_invariants)
 {
-    uint64_t seeds = from_environment("SEEDS", DEFAULT_SEEDS);
+    uint64_t seeds = from_environment("SEEDS", (uint64_t)suite_rounds(DEFAULT_SEEDS));
     uint64_t from = seeds * (uint64_t)_i / BATCHES;
     uint64_t to = seeds * ((uint64_t)_i + 1) / BATCHES;
     uint64_t hash;
@@ -37,7 +37,7 @@ END_TEST
 
 START_TEST(I15_same_seed_same_trace)
 {
-    uint64_t seeds = from_environment("SEEDS", DEFAULT_SEEDS) / 100 + 1;
+    uint64_t seeds = from_environment("SEEDS", (uint64_t)suite_rounds(DEFAULT_SEEDS)) / 100 + 1;
     uint64_t first, second;
 
     for (uint64_t seed = 0; seed < seeds; seed++) {

@@ -10,6 +10,15 @@
 #include <check.h>
 #include <stdlib.h>
 
+/** The share of n rounds that SMUX_TEST_PERCENT leaves, at least 1: slow builds set it lower. */
+static inline int suite_rounds(int n)
+{
+    const char *percent = getenv("SMUX_TEST_PERCENT");
+    long long share = (long long)n * (percent != NULL ? atoi(percent) : 100) / 100;
+
+    return share > 0 ? (int)share : 1;
+}
+
 /** Runs a suite and frees it; returns the exit status of the program. */
 static inline int suite_main(Suite *suite)
 {

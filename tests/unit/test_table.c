@@ -40,7 +40,7 @@ START_TEST(table_behaves_as_a_plain_map)
 
     rng_seed(&rng, (uint64_t)_i);
     start(&f, rng_next(&rng));
-    for (int step = 0; step < 40000; step++) {
+    for (int step = suite_rounds(40000); step > 0; step--) {
         uint32_t i = rng_below(&rng, N_IDS);
         f.streams[i].id = 3 + 2 * i;
         if (in_table[i]) {
