@@ -16,6 +16,9 @@
  * meanwhile; one background thread a process, started with the first session, serves sessions
  * nobody waits on, and the timers.
  *
+ * Errors: a constructor that fails leaves NULL, and open, accept, read, write and shutdown answer
+ * SMUX_EINVAL to a NULL handle, so that a program may check once, at the end of a sequence.
+ *
  * Lifetime: every handle is released by its close function, exactly once, and is invalid from
  * the moment that call begins, except for calls on it that are already blocked: those end with
  * an error. To stop a stream or session that others still use, abort it; the handles then stay

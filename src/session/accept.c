@@ -7,6 +7,10 @@ int smux_session_open(smux_session *session, smux_stream **out_stream)
 {
     smux_estream *engine_stream;
 
+    *out_stream = NULL;
+    if (session == NULL) {
+        return SMUX_EINVAL;
+    }
     smux__session_enter(session);
     int status =
         session->closing ? SMUX_EGOAWAY : smux_engine_open(session->engine, &engine_stream);
@@ -65,6 +69,10 @@ int smux_session_accept(smux_session *session, smux_stream **out_stream)
 {
     smux_estream *engine_stream;
 
+    *out_stream = NULL;
+    if (session == NULL) {
+        return SMUX_EINVAL;
+    }
     smux__session_enter(session);
     int status = accept_now(session, &engine_stream);
     if (status == SMUX_EAGAIN) {

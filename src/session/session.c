@@ -274,6 +274,7 @@ static int session_make(enum smux_role role, const struct wires *wires,
 {
     struct smux_config own;
 
+    *out_session = NULL;
     int status = session_config(role, config, &own);
     if (status != SMUX_OK) {
         return status;

@@ -83,6 +83,9 @@ void smux_stream_abort(smux_stream *stream)
 
 int smux_stream_shutdown(smux_stream *stream)
 {
+    if (stream == NULL) {
+        return SMUX_EINVAL;
+    }
     smux_session *session = smux__stream_enter(stream);
 
     int status = smux_estream_shutdown(session->engine, stream->engine_stream);
@@ -150,7 +153,7 @@ static int read_wait(smux_stream *stream, void *buf, size_t len, size_t *out_len
 int smux_stream_read(smux_stream *stream, void *buf, size_t len, size_t *out_len)
 {
     *out_len = 0;
-    if (len == 0) {
+    if (stream == NULL || len == 0) {
         return SMUX_EINVAL;
     }
     (void)smux__stream_enter(stream);

@@ -221,6 +221,12 @@ int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov, int n, s
 {
     struct write_call call;
 
+    if (out_len != NULL) {
+        *out_len = 0;
+    }
+    if (stream == NULL) {
+        return SMUX_EINVAL;
+    }
     call.stream = stream;
     call.iov = iov;
     call.n = n;

@@ -192,6 +192,7 @@ int smux_dial(const char *text, uint32_t timeout_ms, int *out_fd)
     struct smux__address address;
     uint64_t deadline_us = smux__sys_deadline(timeout_ms);
 
+    *out_fd = -1;
     if (!smux__address_parse(text, &address)) {
         return SMUX_EADDRESS;
     }

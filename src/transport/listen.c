@@ -172,6 +172,7 @@ int smux_listen(const char *text, int *out_fd)
 {
     struct smux__address address;
 
+    *out_fd = -1;
     if (!smux__address_parse(text, &address)) {
         return SMUX_EADDRESS;
     }
@@ -219,6 +220,7 @@ int smux_accept_fd(int listen_fd, uint32_t timeout_ms, int *out_fd)
     struct pollfd pfd = {.fd = listen_fd, .events = POLLIN};
     uint64_t deadline_us = smux__sys_deadline(timeout_ms);
 
+    *out_fd = -1;
     for (;;) {
         int n = smux__sys_poll_until(&pfd, 1, deadline_us);
         if (n == 0) {

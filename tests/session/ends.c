@@ -182,7 +182,7 @@ uint64_t in_ms(unsigned ms)
 
 void sleep_ms(unsigned ms)
 {
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 
     nanosleep(&t, NULL);
 }
