@@ -72,7 +72,8 @@ START_TEST(loan_comes_behind_what_was_written_before)
     w.blocked = true;
     wire_write(&w, stream, 1000);
     data = lend(&w, stream, 1000);
-    wire_write(&w, stream, 1000);
+    wire_write(&w, stream, 500);
+    wire_write(&w, stream, 500);
     smux_estream_shutdown(w.engine, stream);
     w.blocked = false;
     expect_data(&w, 3, 3000);
@@ -298,6 +299,28 @@ START_TEST(unused_reservation_sends_nothing)
 }
 END_TEST
 
+START_TEST(reservation_may_outlive_the_stream)
+{
+    for (int how = 0; how < 2; how++) {
+        smux_estream *stream;
+        struct smux_iov iov;
+        struct wire w;
+
+        stream = start_client(&w, 2, _i);
+        ck_assert_int_eq(smux_estream_write_reserve(w.engine, stream, 100, &iov), SMUX_OK);
+        if (how == 0) { /* the session dies, or the peer makes the stream fail, in between */
+            smux_engine_fail(w.engine, SMUX_EIO, "cut");
+        } else {
+            wire_upd(&w, 3, 1, 1000);
+        }
+        smux_estream_write_commit(w.engine, stream, 100);
+        ck_assert_uint_eq(wire_stream_stats(&w, stream).bytes_out, 0);
+        smux_estream_close(w.engine, stream);
+        wire_stop(&w);
+    }
+}
+END_TEST
+
 /* --- posted memory ------------------------------------------------------------------------- */
 
 START_TEST(payload_lands_in_posted_memory)
@@ -336,6 +359,39 @@ START_TEST(payload_lands_in_posted_memory)
         wire_skip(&w);
     }
     expect_read(&w, stream, wire_stream_stats(&w, stream).unread);
+    ck_assert_uint_eq(wire_stats(&w).receive_buffer, 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(rest_of_a_large_payload_is_read_straight_into_posted_memory)
+{
+    struct smux_config config = wire_config(1);
+    static uint8_t buf[60000];
+    uint8_t header[FRAME_HEADER];
+    smux_estream *stream;
+    struct smux_iov iov[2];
+    struct wire w;
+    size_t len;
+    int n;
+
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    ck_assert_ptr_null(smux_engine_recv_stream(w.engine));
+    wire_feed(&w, header, put_header(header, 1, CMD_PSH, 60000, 3));
+    ck_assert_ptr_eq(smux_engine_recv_stream(w.engine), stream);
+    ck_assert_int_eq(smux_estream_post(w.engine, stream, buf, sizeof(buf)), SMUX_OK);
+    n = smux_engine_recv_iov(w.engine, iov);
+    ck_assert_int_ge(n, 1);
+    ck_assert_ptr_eq(iov[0].base, buf);
+    ck_assert_uint_eq(iov[0].len, 60000);
+    wire_content(&w, wire_flow(&w, 3), buf, 60000); /* any bytes will do */
+    ck_assert_int_eq(smux_engine_recv_commit(w.engine, 60000, w.now), SMUX_OK);
+    ck_assert_ptr_null(smux_engine_recv_stream(w.engine));
+    smux_estream_unpost(w.engine, stream, &len);
+    ck_assert_uint_eq(len, 60000);
+    expect_status(&w, stream, SMUX_EAGAIN);
     ck_assert_uint_eq(wire_stats(&w).receive_buffer, 0);
     wire_stop(&w);
 }
@@ -554,7 +610,9 @@ int main(void)
     add_every_split(tc, loan_waits_for_the_window);
     add_every_split(tc, reserved_room_is_sent);
     add_every_split(tc, unused_reservation_sends_nothing);
+    add_every_split(tc, reservation_may_outlive_the_stream);
     add_every_split(tc, payload_lands_in_posted_memory);
+    add_every_split(tc, rest_of_a_large_payload_is_read_straight_into_posted_memory);
     add_every_split(tc, posted_bytes_count_as_consumed);
     add_every_split(tc, post_is_of_no_use_with_unread_data_or_at_the_end);
     add_every_split(tc, memory_of_a_send_under_way_stays_put);

@@ -155,6 +155,9 @@ static void fault_step(struct sim *sim)
     } else if (dice < 52) {
         link_send(&sim->link, side);
     } else if (dice < 78) {
+        if (rng_chance(&sim->rng, 20)) {
+            sim_post_to_receiver(sim, 1 - side);
+        }
         link_deliver(&sim->link, side);
     } else if (dice < 86) {
         sim_open(sim, side);
@@ -198,6 +201,9 @@ static bool app_round(struct sim *sim)
             backlog = i + 1 + (stats.backlog_now > 0);
         }
         sim_events(sim, side);
+        if (rng_chance(&sim->rng, 5)) {
+            sim_post_to_receiver(sim, side);
+        }
     }
     for (uint32_t i = 0; i < total; i++) {
         sim_visit(sim, &sim->streams[i].ends[0]);

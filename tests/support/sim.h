@@ -113,6 +113,9 @@ void sim_open(struct sim *sim, unsigned side);
 void sim_accept(struct sim *sim, unsigned side);
 void sim_events(struct sim *sim, unsigned side);
 
+/** Posts memory for the payload that comes next, as a reader that waits for it would. */
+void sim_post_to_receiver(struct sim *sim, unsigned side);
+
 /** Lets the application do what it can or, while there are faults, some of it. */
 void sim_visit(struct sim *sim, struct sim_end *end);
 

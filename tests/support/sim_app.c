@@ -419,6 +419,21 @@ static void post(struct sim *sim, struct sim_end *end)
     sim->posted[end->side] = end;
 }
 
+void sim_post_to_receiver(struct sim *sim, unsigned side)
+{
+    smux_estream *stream = smux_engine_recv_stream(sim->engine[side]);
+    struct sim_end *end = NULL;
+
+    if (stream == NULL || sim->posted[side] != NULL) {
+        return;
+    }
+    memcpy(&end, smux_estream_user(stream), sizeof(end)); /* none before it is accepted */
+    if (end != NULL && end->read_end == 0) {
+        sim_check(sim, end->stream == stream, "payload for a stream that is not ours");
+        post(sim, end);
+    }
+}
+
 static void read_step(struct sim *sim, struct sim_end *end)
 {
     size_t len = rng_log(&sim->rng, 1, end->plan.read_chunk);
