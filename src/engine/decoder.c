@@ -114,6 +114,9 @@ static void dispatch(smux_engine *e, const struct smux__header *h)
 {
     struct smux__decoder *d = &e->decoder;
 
+    if (h->cmd != SMUX__CMD_PSH) {
+        d->last_body = 0; /* the next frame may be small again */
+    }
     switch (h->cmd) {
     case SMUX__CMD_SYN:
         e->stats.frames_in.syn++;
@@ -235,13 +238,9 @@ static void note_pause(smux_engine *e)
         e->stats.receive_pauses++;
         return;
     }
-    uint64_t pause_us = e->now_us - e->paused_since_us;
-    e->stats.receive_paused_us += pause_us;
+    e->stats.receive_paused_us += e->now_us - e->paused_since_us;
     e->paused_since_us = SMUX_NEVER;
     e->last_in_us = e->now_us; /* silence counts only while we listen [KA-4] */
-    if (e->decoder.frame_since_us != SMUX_NEVER) {
-        e->decoder.frame_since_us += pause_us; /* [FRM-11] */
-    }
 }
 
 static uint32_t buffered(const smux_engine *e)

@@ -189,7 +189,7 @@ void smux__engine_glitch(smux_engine *e, uint32_t price)
     }
     if (leaked > 0) {
         g->level = leaked < g->level ? g->level - (uint32_t)leaked : 0;
-        g->leaked_at_us = e->now_us;
+        g->leaked_at_us += leaked * 1000000 / e->config.glitch_rate;
     }
     g->level += price;
     if (g->level > e->config.glitch_burst) {
@@ -328,10 +328,16 @@ static uint64_t nop_at(const smux_engine *e)
     return smux__after(e->last_out_us, smux__duration_us(e->config.keepalive_interval_ms));
 }
 
+/* Between two frames a used-up budget stops reading; a frame that has begun is read to its end. */
+static bool is_deaf(const smux_engine *e)
+{
+    return is_paused(e) && e->decoder.head_len == 0 && e->decoder.body_left == 0;
+}
+
 /* [KA-4]; not while we do not listen [KA-5]. */
 static uint64_t silence_at(const smux_engine *e)
 {
-    if (!keepalive_armed(e) || is_paused(e) || e->input_ended) {
+    if (!keepalive_armed(e) || is_deaf(e) || e->input_ended) {
         return SMUX_NEVER;
     }
     return smux__after(e->last_in_us, smux__duration_us(e->config.keepalive_timeout_ms));
@@ -339,7 +345,7 @@ static uint64_t silence_at(const smux_engine *e)
 
 static uint64_t frame_at(const smux_engine *e)
 {
-    if (e->decoder.frame_since_us == SMUX_NEVER || is_paused(e)) {
+    if (e->decoder.frame_since_us == SMUX_NEVER) {
         return SMUX_NEVER;
     }
     return smux__after(e->decoder.frame_since_us, smux__duration_us(e->config.frame_timeout_ms));
@@ -406,9 +412,11 @@ static void abort_largest(smux_engine *e)
 {
     uint32_t cursor = 0;
     struct smux_estream *stream, *largest = NULL;
+    uint32_t most = 0;
 
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (largest == NULL || stream->in.len > largest->in.len) {
+        if (stream->in.len > most) {
+            most = stream->in.len;
             largest = stream;
         }
     }

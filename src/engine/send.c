@@ -47,6 +47,8 @@ static void set_timer(smux_engine *e, struct smux_estream *stream, enum smux__ti
 static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
 {
     if (stream->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
+        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* what waited was taken back */
+        smux__stream_timer_stop(stream, TIMER_SILLY);
         return false;
     }
     uint32_t room = smux__send_room(e, stream);
@@ -57,6 +59,7 @@ static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
         }
         return false;
     }
+    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
     if (e->version == 2 && !smux__stream_is(stream, STREAM_SILLY_OVER) &&
         smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, stream->out.len)) {
         set_timer(e, stream, TIMER_SILLY, SILLY_US);
@@ -432,6 +435,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream)
     }
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = smux__engine_now_ms(e);
+    stream->sent_ends_at = (uint32_t)e->stats.wire_out;
     e->stats.frames_out.psh++;
     return true;
 }

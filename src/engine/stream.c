@@ -66,7 +66,9 @@ static void refuse_late(smux_engine *e, struct smux_estream *stream)
 /* [FIN-7]: what the transport has not taken yet restarts the wait. */
 static void linger_over(smux_engine *e, struct smux_estream *stream)
 {
-    if (e->outbox.len > 0) {
+    uint32_t taken = (uint32_t)(e->stats.wire_out - e->outbox.len);
+
+    if ((int32_t)(stream->sent_ends_at - taken) > 0) {
         stream->last_sent_ms = smux__engine_now_ms(e);
     }
     smux__send_schedule(e, stream);
@@ -187,11 +189,24 @@ void smux__stream_notify(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+/* The place it took among the peer's streams is free again (L1): the application has let go of it
+ * and nothing of it waits for the transport. */
+static void uncount(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_COUNTED)) {
+        stream->flags &= ~(uint32_t)STREAM_COUNTED;
+        e->n_remote--;
+    }
+}
+
 void smux__stream_sent_fin(smux_engine *e, struct smux_estream *stream)
 {
     if (!smux__stream_is(stream, STREAM_FIN_SENT)) {
         stream->flags |= STREAM_FIN_SENT;
         e->n_unfinished--;
+        if (!smux__stream_is(stream, STREAM_HANDLE)) {
+            uncount(e, stream);
+        }
     }
 }
 
@@ -217,15 +232,6 @@ static void leave_ready(smux_engine *e, struct smux_estream *stream)
         e->n_backlog--;
     }
     stream->flags &= ~(uint32_t)(STREAM_IN_READY | STREAM_IN_BACKLOG);
-}
-
-/* The place it took among the peer's streams is free again (L1). */
-static void uncount(smux_engine *e, struct smux_estream *stream)
-{
-    if (smux__stream_is(stream, STREAM_COUNTED)) {
-        stream->flags &= ~(uint32_t)STREAM_COUNTED;
-        e->n_remote--;
-    }
 }
 
 static void leave_table(smux_engine *e, struct smux_estream *stream)
@@ -356,7 +362,6 @@ static void cut(smux_engine *e, struct smux_estream *stream, int status)
     }
     if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
         leave_ready(e, stream);
-        uncount(e, stream);
     }
     stream->flags |= STREAM_FIN_WANTED;
     stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
@@ -473,7 +478,9 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
     uint32_t unread = (uint32_t)(stream->received - stream->consumed);
 
     leave_ready(e, stream);
-    uncount(e, stream);
+    if (smux__stream_is(stream, STREAM_FIN_SENT)) {
+        uncount(e, stream);
+    }
     smux__decoder_forget(e, stream);
     if (e->post.stream == stream) {
         e->post.stream = NULL;

@@ -91,6 +91,7 @@ struct smux_estream {
 
     int32_t deficit;       /* bytes this stream may still send in its turn */
     uint32_t last_sent_ms; /* when payload was formed last [FIN-7] */
+    uint32_t sent_ends_at; /* stats.wire_out behind it, modulo 2^32 */
     int8_t error;          /* enum smux_status, once the stream failed */
     uint8_t timer_kind;    /* enum smux__timer_kind, while the timer runs */
 

@@ -1,8 +1,8 @@
 /*
  * timer.h - timers of equal duration in a list.
  *
- * All timers of one kind run equally long, so appending keeps the list sorted and every
- * operation is O(1). A node is in at most one list.
+ * Nearly all timers of one kind run equally long, so that the place of a new one is at the end of
+ * the sorted list and every operation is O(1). A node is in at most one list.
  */
 #ifndef SMUX__TIMER_H
 #define SMUX__TIMER_H
@@ -33,11 +33,16 @@ static inline bool smux__timer_running(const struct smux__timer *timer)
 static inline void smux__timer_start(struct smux__timer_list *list, struct smux__timer *timer,
                                      uint64_t deadline_us)
 {
+    struct smux__timer *prev = list->head.prev;
+
+    while (prev != &list->head && prev->deadline_us > deadline_us) {
+        prev = prev->prev;
+    }
     timer->deadline_us = deadline_us;
-    timer->prev = list->head.prev;
-    timer->next = &list->head;
-    timer->prev->next = timer;
-    list->head.prev = timer;
+    timer->prev = prev;
+    timer->next = prev->next;
+    prev->next->prev = timer;
+    prev->next = timer;
 }
 
 static inline void smux__timer_stop(struct smux__timer *timer)
