@@ -357,11 +357,11 @@ static void serve_settle(smux_session *session)
     served->seen_turn = session->turn;
     if (session->starved) {
         background_attend(session);
-    } else if ((wanted & ~served->armed) == 0) {
-        background_unattend(session);
     } else if (!active) {
         background_unattend(session);
-        background_arm(session, served->armed | wanted);
+        if ((wanted & ~served->armed) != 0) {
+            background_arm(session, served->armed | wanted);
+        }
     }
     background_set_timer(session, serve_deadline(session));
 }

@@ -155,6 +155,11 @@ struct smux__event *smux__event_mine(void)
     return &port_event;
 }
 
+const void *smux__thread_self(void)
+{
+    return &port_event;
+}
+
 /* --- alarms -------------------------------------------------------------------------------- */
 
 struct port_alarm {

@@ -47,6 +47,9 @@ struct smux__event {
 /* The event of the calling thread, not set. */
 struct smux__event *smux__event_mine(void);
 
+/* Something that differs between threads which exist at the same time. */
+const void *smux__thread_self(void);
+
 /* Waits until the event is set; false when the deadline comes first. */
 bool smux__event_wait(struct smux__event *event, uint64_t deadline_us);
 

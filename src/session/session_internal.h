@@ -138,9 +138,10 @@ struct smux_session {
     uint32_t io_users; /* calls that use the transport without the lock */
     unsigned turn;     /* grows with every receive; tells the background who is active */
 
-    uint32_t quick_sends; /* in a row, each right after the one before */
-    uint32_t kept_back;   /* bytes of small writes that the background was left to send */
-    uint64_t sent_at_us;  /* end of the last one */
+    uint32_t quick_sends;    /* in a row, each right after the one before */
+    uint32_t kept_back;      /* bytes of small writes that the background was left to send */
+    const void *last_writer; /* thread of the last small write */
+    uint64_t sent_at_us;     /* end of the last one */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */

@@ -130,6 +130,9 @@ void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux
         smux__ring_append(list, &waiter->peer);
     }
     session->n_waiters++;
+    if (kind != SMUX__WAIT_WRITE && session->last_writer == smux__thread_self()) {
+        session->quick_sends = 0; /* it waits for an answer: not a stream of small writes */
+    }
 }
 
 static void waiter_leave_roles(struct smux__waiter *waiter)
@@ -331,7 +334,9 @@ static void waiter_poll(struct smux__waiter *waiter, uint64_t deadline_us)
     if ((ready & to_write) != 0) {
         session->write_blocked = false;
     }
-    smux__io_tick(session);
+    if (ready == 0) { /* the poll ended in time for the timers of the engine, if for anything */
+        smux__io_tick(session);
+    }
 }
 
 /* Tells whether a read is worth a try; if not, poll will tell when. */

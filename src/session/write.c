@@ -210,7 +210,11 @@ static enum smux__haste write_haste(struct write_call *call)
 {
     smux_session *session = call->session;
 
-    if (call->done > SMALL_WRITE || call->waiting || !smux__io_is_hasty(session)) {
+    if (call->done > SMALL_WRITE || call->waiting) {
+        return SMUX__NOW;
+    }
+    session->last_writer = smux__thread_self();
+    if (!smux__io_is_hasty(session)) {
         return SMUX__NOW;
     }
     session->kept_back += (uint32_t)call->done;

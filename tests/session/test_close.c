@@ -272,9 +272,9 @@ START_TEST(closing_a_session_ends_blocked_calls)
     block(&blocked[2], block_in_read, NULL, near);
     sleep_ms(20);
     ends_close(&ends);
-    /* The reader may see the server's orderly end first. */
+    /* They may see the server's orderly end first. */
     ck_assert_int_le(unblocked(&blocked[0]), SMUX_EOF);
-    ck_assert_int_eq(unblocked(&blocked[1]), SMUX_EGOAWAY);
+    ck_assert_int_le(unblocked(&blocked[1]), SMUX_EOF);
     ck_assert_int_le(unblocked(&blocked[2]), SMUX_EOF);
     smux_stream_close(near); /* streams may be closed after their session */
     smux_stream_close(far);

@@ -1,0 +1,525 @@
+/*
+ * Sessions whose peer or transport fails, whose memory runs out, or whose process forks.
+ *
+ * ctest-timeout: 60
+ */
+#define _GNU_SOURCE 1
+
+#include "ends.h"
+#include "faults.h"
+#include "flow.h"
+#include "heap.h"
+#include "suite.h"
+
+#include "session/port.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct ends ends;
+
+/* A session whose peer is a bare socket. */
+static smux_session *session;
+static int peer;
+
+static void setup(enum smux_role role, const struct smux_config *config)
+{
+    int fds[2];
+
+    wire_tcp(fds);
+    peer = fds[1];
+    ck_assert_int_eq(role == SMUX_CLIENT ? smux_client(fds[0], config, &session)
+                                         : smux_server(fds[0], config, &session),
+                     SMUX_OK);
+}
+
+static void peer_sends(const void *data, size_t len)
+{
+    ck_assert_int_eq(write(peer, data, len), (ssize_t)len);
+}
+
+/* Closes a socket so that the other side gets a reset. */
+static void peer_resets(void)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    close(peer);
+}
+
+static bool has_ended(void *arg)
+{
+    return smux_session_error(arg) != SMUX_OK;
+}
+
+static void expect_text(const char *part)
+{
+    char text[200];
+
+    smux_session_error_text(session, text, sizeof text);
+    ck_assert_msg(strstr(text, part) != NULL, "\"%s\" does not contain \"%s\"", text, part);
+}
+
+/* The peer reads the end of the connection. */
+static void expect_hang_up(void)
+{
+    char buf[1000];
+    ssize_t n;
+
+    while ((n = read(peer, buf, sizeof buf)) > 0) {
+    }
+}
+
+/* --- peers that break the protocol --------------------------------------------------------- */
+
+START_TEST(a_peer_that_speaks_http_is_named)
+{
+    smux_stream *stream;
+
+    setup(SMUX_SERVER, NULL);
+    peer_sends("GET / HTTP/1.1\r\n\r\n", 18);
+    ck_assert_int_eq(smux_session_accept(session, &stream), SMUX_EPROTO);
+    expect_text("HTTP");
+    expect_hang_up(); /* at once (R1) */
+    ck_assert_int_eq(smux_session_open(session, &stream), SMUX_EPROTO);
+    ck_assert_int_eq(smux_session_close(session), SMUX_EPROTO);
+    close(peer);
+}
+END_TEST
+
+START_TEST(garbage_is_noticed_although_nobody_waits)
+{
+    setup(SMUX_SERVER, NULL);
+    peer_sends("\1\11\0\0\0\0\0\0", 8);
+    ck_assert(await(has_ended, session));
+    ck_assert_int_eq(smux_session_error(session), SMUX_EPROTO);
+    expect_hang_up();
+    ck_assert_int_eq(smux_session_close(session), SMUX_EPROTO);
+    close(peer);
+}
+END_TEST
+
+/* Complete data stays readable after the error, then the reason follows [END-2]. */
+START_TEST(data_before_an_error_stays_readable)
+{
+    smux_stream *stream;
+    char buf[10];
+    size_t n;
+
+    setup(SMUX_SERVER, NULL);
+    peer_sends("\1\0\0\0\3\0\0\0\1\2\5\0\3\0\0\0hello", 21);
+    ck_assert_int_eq(smux_session_accept(session, &stream), SMUX_OK);
+    peer_sends("\1\2\5\0\3\0\0\0world\7\0\0\0\0\0\0\0", 21);
+    ck_assert(await(has_ended, session));
+    ck_assert_int_eq(smux_stream_read(stream, buf, 10, &n), SMUX_OK);
+    ck_assert_uint_eq(n, 10);
+    ck_assert_int_eq(memcmp(buf, "helloworld", 10), 0);
+    ck_assert_int_eq(smux_stream_read(stream, buf, 10, &n), SMUX_EPROTO);
+    ck_assert_int_eq(smux_stream_write(stream, buf, 1, &n), SMUX_EPROTO);
+    smux_stream_close(stream);
+    ck_assert_int_eq(smux_session_close(session), SMUX_EPROTO);
+    close(peer);
+}
+END_TEST
+
+/* --- connections that break ---------------------------------------------------------------- */
+
+static void read_to_error(void *arg)
+{
+    char buf[100];
+    size_t n;
+    int status;
+
+    while ((status = smux_stream_read(arg, buf, sizeof buf, &n)) == SMUX_OK) {
+    }
+    ck_assert_int_ne(status, SMUX_EOF); /* a cut is never an end [FIN-3] */
+}
+
+START_TEST(a_cut_connection_is_not_an_end)
+{
+    smux_stream *stream;
+    struct task readers[2];
+
+    setup(SMUX_CLIENT, NULL);
+    ck_assert_int_eq(smux_session_open(session, &stream), SMUX_OK);
+    task_start(&readers[0], read_to_error, stream);
+    task_start(&readers[1], read_to_error, stream);
+    sleep_ms(10);
+    if (_i == 0) {
+        close(peer);
+    } else if (_i == 1) {
+        peer_resets();
+    } else {
+        shutdown(peer, SHUT_WR);
+    }
+    task_join(&readers[0]);
+    task_join(&readers[1]);
+    if (_i == 2) {
+        close(peer);
+    }
+    smux_stream_close(stream);
+    ck_assert_int_ne(smux_session_close(session), SMUX_OK);
+}
+END_TEST
+
+static void write_to_error(void *arg)
+{
+    size_t size = 16 << 20, n;
+    uint8_t *buf = calloc(1, size);
+    int status;
+
+    while ((status = smux_stream_write(arg, buf, size, &n)) == SMUX_OK) {
+    }
+    ck_assert(smux_status_is_fatal(status));
+    free(buf);
+}
+
+START_TEST(a_cut_connection_ends_blocked_writers)
+{
+    smux_stream *streams[2];
+    struct task writers[2];
+
+    setup(SMUX_CLIENT, NULL);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(smux_session_open(session, &streams[i]), SMUX_OK);
+        task_start(&writers[i], write_to_error, streams[i]);
+    }
+    sleep_ms(20);
+    if (_i == 0) {
+        close(peer); /* with unread data: a reset, too */
+    } else {
+        peer_resets();
+    }
+    for (int i = 0; i < 2; i++) {
+        task_join(&writers[i]);
+        smux_stream_close(streams[i]);
+    }
+    ck_assert_int_ne(smux_session_close(session), SMUX_OK);
+}
+END_TEST
+
+/* T11: what the peer had sent before the connection broke is read although writing failed. */
+START_TEST(a_failed_write_does_not_lose_what_arrived)
+{
+    smux_stream *stream;
+    char buf[100];
+    size_t n;
+    int status;
+
+    setup(SMUX_SERVER, NULL);
+    peer_sends("\1\0\0\0\3\0\0\0\1\2\5\0\3\0\0\0hello", 21);
+    ck_assert_int_eq(smux_session_accept(session, &stream), SMUX_OK);
+    peer_sends("\1\2\5\0\3\0\0\0world\1\1\0\0\3\0\0\0", 21);
+    close(peer); /* an end after data; our writes will be answered by a reset */
+    do {
+        status = smux_stream_write(stream, "x", 1, &n);
+        sleep_ms(1);
+    } while (status == SMUX_OK);
+    ck_assert_int_eq(smux_stream_read(stream, buf, sizeof buf, &n), SMUX_OK);
+    ck_assert_uint_eq(n, 10);
+    ck_assert_int_eq(smux_stream_read(stream, buf, sizeof buf, &n), SMUX_EOF);
+    smux_stream_close(stream);
+    smux_session_close(session);
+}
+END_TEST
+
+/* A session whose budget is used up does not read, but notices the end of its peer [KA-5]. */
+START_TEST(a_paused_session_notices_a_reset)
+{
+    struct smux_config config;
+    smux_stream *stream;
+    char frame[8 + 1000] = "\1\2\350\3\3\0\0\0";
+
+    smux_config_init(&config);
+    config.max_receive_buffer = 100000;
+    setup(SMUX_SERVER, &config);
+    peer_sends("\1\0\0\0\3\0\0\0", 8);
+    ck_assert_int_eq(smux_session_accept(session, &stream), SMUX_OK);
+    for (int i = 0; i < 200; i++) {
+        peer_sends(frame, sizeof frame);
+    }
+    sleep_ms(30);
+    ck_assert_int_eq(smux_session_error(session), SMUX_OK);
+    peer_resets();
+    ck_assert(await(has_ended, session));
+    smux_stream_close(stream);
+    ck_assert_int_eq(smux_session_close(session), SMUX_EIO);
+}
+END_TEST
+
+/* A reader at rest goes on where the pause began. */
+START_TEST(a_paused_session_goes_on)
+{
+    struct smux_config config;
+    smux_stream *near, *far;
+
+    smux_config_init(&config);
+    config.max_receive_buffer = 100000;
+    ends_open(&ends, (enum wire)_i, &config);
+    ends_stream(&ends, &near, &far);
+    smux_stream_set_write_deadline(near, in_ms(50));
+    uint8_t *buf = malloc(8 << 20);
+    size_t written = 0;
+    flow_fill(4, 0, buf, 8 << 20);
+    (void)smux_stream_write(near, buf, 8 << 20, &written);
+    free(buf);
+    ck_assert_uint_ge(written, 100000);
+    smux_stream_shutdown(near);
+    flow_expect(far, 4, written);
+    expect_end(far);
+    smux_stream_close(near);
+    smux_stream_close(far);
+    ends_close(&ends);
+}
+END_TEST
+
+static void accept_none(void *arg)
+{
+    smux_stream *stream;
+
+    ck_assert_int_eq(smux_session_accept(arg, &stream), SMUX_ETIMEDOUT);
+}
+
+/* The timer of the engine runs, whether somebody waits or not. */
+START_TEST(silence_ends_a_session)
+{
+    struct smux_config config;
+    struct task accepter;
+
+    smux_config_init(&config);
+    config.keepalive_mode = SMUX_KEEPALIVE_ALWAYS;
+    config.keepalive_interval_ms = 20;
+    config.keepalive_timeout_ms = 500; /* a busy machine may stop us for a while */
+    uint64_t start_us = smux_now_us();
+    setup(SMUX_SERVER, &config);
+    if (_i == 0) {
+        task_start(&accepter, accept_none, session);
+    }
+    char nop[8] = {0};
+    ck_assert_int_eq(read(peer, nop, 8), 8); /* it shows that it lives */
+    ck_assert_int_eq(memcmp(nop, "\1\3\0\0\0\0\0\0", 8), 0);
+    ck_assert(await(has_ended, session));
+    ck_assert_int_eq(smux_session_error(session), SMUX_ETIMEDOUT);
+    ck_assert_uint_ge(smux_now_us() - start_us, 500000);
+    ck_assert_uint_lt(smux_now_us() - start_us, 2000000);
+    if (_i == 0) {
+        task_join(&accepter);
+    }
+    smux_session_close(session);
+    close(peer);
+}
+END_TEST
+
+/* --- shortage ------------------------------------------------------------------------------ */
+
+static void use_sessions(struct heap *heap)
+{
+    struct smux_config config;
+    struct smux_transport transports[2];
+    smux_stream *near, *far;
+    char byte;
+    size_t n;
+
+    smux_config_init(&config);
+    config.allocator = &heap->allocator;
+    wire_make(WIRE_SOCKET, transports);
+    int status = smux_session_new(SMUX_CLIENT, &transports[0], &config, &ends.client);
+    if (status != SMUX_OK) {
+        ck_assert_int_eq(status, SMUX_ENOMEM);
+        smux_transport_close(&transports[0]);
+        smux_transport_close(&transports[1]);
+        return;
+    }
+    ck_assert_int_eq(smux_session_new(SMUX_SERVER, &transports[1], NULL, &ends.server), SMUX_OK);
+    status = smux_session_open(ends.client, &near);
+    if (status == SMUX_OK) {
+        if (smux_stream_write(near, "hi", 2, &n) == SMUX_OK) {
+            smux_session_set_accept_deadline(ends.server, in_ms(1000));
+            if (smux_session_accept(ends.server, &far) == SMUX_OK) {
+                (void)smux_stream_write(far, "ho", 2, &n);
+                smux_stream_set_read_deadline(near, in_ms(100));
+                (void)smux_stream_read(near, &byte, 1, &n);
+                smux_stream_close(far);
+            }
+        }
+        smux_stream_close(near);
+    }
+    smux_session_abort(ends.client);
+    smux_session_close(ends.client);
+    smux_session_close(ends.server);
+}
+
+START_TEST(every_allocation_may_fail)
+{
+    struct heap heap;
+    uint64_t n = 0;
+
+    do {
+        heap_init(&heap);
+        heap.fail_at = ++n;
+        use_sessions(&heap);
+        ck_assert_uint_eq(heap.now, 0); /* [I12] */
+    } while (heap.failures > 0);
+    ck_assert_uint_gt(n, 3);
+}
+END_TEST
+
+/* Without descriptors a caller polls without an alarm, and is woken all the same. */
+static void read_until_aborted(void *arg)
+{
+    char byte;
+    size_t n;
+
+    ck_assert_int_eq(smux_stream_read(arg, &byte, 1, &n), SMUX_EABORTED);
+}
+
+START_TEST(calls_wait_without_descriptors)
+{
+    smux_stream *near, *far;
+    struct task reader;
+    struct rlimit limit, before;
+
+    ends_open_version(&ends, WIRE_SOCKET, 1);
+    ends_stream(&ends, &near, &far);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
+    limit.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    ck_assert_int_eq(dup(0), -1);
+    task_start(&reader, read_until_aborted, far);
+    sleep_ms(20);
+    uint64_t start_us = smux_now_us();
+    smux_stream_abort(far);
+    task_join(&reader);
+    ck_assert_uint_lt(smux_now_us() - start_us, 100000);
+    setrlimit(RLIMIT_NOFILE, &before);
+    smux_stream_close(near);
+    smux_stream_close(far);
+    ends_close(&ends);
+}
+END_TEST
+
+START_TEST(nothing_is_left_open)
+{
+    unsigned before = faults_open_fds(), threads = 0;
+
+    for (int i = 0; i < 20; i++) {
+        smux_stream *near, *far;
+        ends_open_version(&ends, (enum wire)(i % WIRE_KINDS), 1);
+        ends_stream(&ends, &near, &far);
+        smux_stream_close(near);
+        smux_stream_close(far);
+        ends_close(&ends);
+        threads = threads == 0 ? count_threads() : threads; /* sanitizers have their own */
+        ck_assert_uint_eq(count_threads(), threads);
+    }
+    ck_assert_uint_eq(faults_open_fds(), before);
+}
+END_TEST
+
+/* --- fork (T22) ---------------------------------------------------------------------------- */
+
+static void echo_all(void *arg)
+{
+    char buf[1000];
+    size_t n;
+
+    while (smux_stream_read(arg, buf, sizeof buf, &n) == SMUX_OK) {
+        ck_assert_int_eq(smux_stream_write(arg, buf, n, NULL), SMUX_OK);
+    }
+    ck_assert_int_eq(smux_stream_shutdown(arg), SMUX_OK);
+}
+
+static void child_close(smux_stream *near, smux_stream *far, bool session_first)
+{
+    if (session_first) {
+        smux_session_close(ends.client);
+        smux_stream_close(near);
+    } else {
+        smux_stream_close(near);
+        smux_session_close(ends.client);
+    }
+    smux_stream_close(far);
+    smux_session_close(ends.server);
+}
+
+/* It may also have sessions of its own. */
+static int child_run(smux_stream *near, smux_stream *far, bool session_first)
+{
+    struct ends own;
+    smux_stream *a, *b;
+
+    child_close(near, far, session_first);
+#ifndef __SANITIZE_THREAD__ /* does not support threads in such a child */
+    ends_open_version(&own, WIRE_TCP, 2);
+    ends_stream(&own, &a, &b);
+    smux_stream_close(a);
+    smux_stream_close(b);
+    ends_close(&own);
+#else
+    (void)own;
+    (void)a;
+    (void)b;
+#endif
+    return 0;
+}
+
+START_TEST(a_child_closes_what_it_inherited_without_harm)
+{
+    smux_stream *near, *far;
+    struct task echo;
+    int status;
+
+    ends_open_version(&ends, WIRE_TCP, 1);
+    ends_stream(&ends, &near, &far);
+    task_start(&echo, echo_all, far);
+    for (unsigned round = 0; round < 10; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            _exit(child_run(near, far, _i == 0));
+        }
+        flow_send(near, round, 100000, 1000); /* the parent goes on */
+        flow_expect(near, round, 100000);
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+    }
+    flow_send(near, 99, 1000, 1000);
+    flow_expect(near, 99, 1000);
+    smux_stream_shutdown(near);
+    expect_end(near);
+    task_join(&echo);
+    smux_stream_close(near);
+    smux_stream_close(far);
+    ends_close(&ends);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("session failures");
+    TCase *tcase = tcase_create("failures");
+
+    signal(SIGPIPE, SIG_IGN);
+    tcase_set_timeout(tcase, 20);
+    tcase_add_test(tcase, a_peer_that_speaks_http_is_named);
+    tcase_add_test(tcase, garbage_is_noticed_although_nobody_waits);
+    tcase_add_test(tcase, data_before_an_error_stays_readable);
+    tcase_add_loop_test(tcase, a_cut_connection_is_not_an_end, 0, 3);
+    tcase_add_loop_test(tcase, a_cut_connection_ends_blocked_writers, 0, 2);
+    tcase_add_test(tcase, a_failed_write_does_not_lose_what_arrived);
+    tcase_add_test(tcase, a_paused_session_notices_a_reset);
+    tcase_add_loop_test(tcase, a_paused_session_goes_on, 0, WIRE_KINDS);
+    tcase_add_loop_test(tcase, silence_ends_a_session, 0, 2);
+    tcase_add_test(tcase, every_allocation_may_fail);
+    tcase_add_test(tcase, calls_wait_without_descriptors);
+    tcase_add_test(tcase, nothing_is_left_open);
+    tcase_add_loop_test(tcase, a_child_closes_what_it_inherited_without_harm, 0, 2);
+    suite_add_tcase(suite, tcase);
+    return suite_main(suite);
+}
