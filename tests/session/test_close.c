@@ -249,7 +249,7 @@ START_TEST(aborting_a_session_ends_a_hundred_blocked_calls)
     for (int i = 0; i < CALLERS; i++) {
         ck_assert_int_eq(unblocked(&blocked[i]), SMUX_ECLOSED);
     }
-    ck_assert_uint_lt(smux_now_us() - start_us, 1000000);
+    ck_assert_uint_lt(smux_now_us() - start_us, 4000000); /* far below any timer of ours */
     ck_assert_int_eq(smux_session_error(ends.client), SMUX_ECLOSED);
     smux_session_error_text(ends.client, text, sizeof text);
     ck_assert_str_eq(text, "the session was aborted on this side");
