@@ -21,8 +21,11 @@
  *
  * Lifetime: every handle is released by its close function, exactly once, and is invalid from
  * the moment that call begins, except for calls on it that are already blocked: those end with
- * an error. To stop a stream or session that others still use, abort it; the handles then stay
+ * an error, on a stream with SMUX_EABORTED. To stop a stream or session that others still use, abort it; the handles then stay
  * valid and report the error. Streams may be closed before or after their session.
+ *
+ * A child of fork(2) may close the handles it inherited, which does not touch the connection of
+ * the parent, and nothing else; it may have sessions of its own.
  */
 #ifndef SMUX_SESSION_H
 #define SMUX_SESSION_H
@@ -48,7 +51,8 @@ typedef struct smux_stream smux_stream;
  * @param transport   taken over on success; on failure it still belongs to the caller
  * @param config      copied; NULL means defaults
  * @param out_session to be released with smux_session_close()
- * @return SMUX_OK, SMUX_ECONFIG (smux_config_check() tells why), SMUX_ENOMEM, SMUX_EIO (the
+ * @return SMUX_OK, SMUX_ECONFIG (smux_config_check() tells why), SMUX_ENOMEM, SMUX_EINVAL (a
+ *         descriptor that is not open or cannot be polled, such as a plain file), SMUX_EIO (the
  *         background thread or a descriptor could not be made)
  */
 SMUX_API int smux_session_new(enum smux_role role, const struct smux_transport *transport,
@@ -73,7 +77,8 @@ SMUX_API int smux_session_open(smux_session *session, smux_stream **out_stream);
 /**
  * Waits for a stream opened by the peer.
  *
- * @return SMUX_OK, SMUX_EDEADLINE, SMUX_EGOAWAY once the session is closing, or its error
+ * @return SMUX_OK, SMUX_EDEADLINE, SMUX_EGOAWAY once the session is closing, or its error:
+ *         SMUX_EOF when the peer closed it in order
  */
 SMUX_API int smux_session_accept(smux_session *session, smux_stream **out_stream);
 
@@ -87,8 +92,8 @@ SMUX_API void smux_session_set_accept_deadline(smux_session *session, uint64_t d
  * most `drain_timeout_ms` in total [END-4]. Streams that are still open then report
  * SMUX_ECLOSED; their handles must still be closed. NULL is fine.
  *
- * @return SMUX_OK when everything was sent, SMUX_EDEADLINE when time ran out before, or the
- *         error with which the session had ended before
+ * @return SMUX_OK when everything was sent or the peer had closed in order before,
+ *         SMUX_EDEADLINE when time ran out first, or the error with which the session had ended
  */
 SMUX_API int smux_session_close(smux_session *session);
 
@@ -96,7 +101,8 @@ SMUX_API int smux_session_close(smux_session *session);
  *  SMUX_ECLOSED. The handle stays valid until smux_session_close(). */
 SMUX_API void smux_session_abort(smux_session *session);
 
-/** Returns the error with which the session ended, SMUX_OK while it lives. */
+/** Returns the error with which the session ended, SMUX_OK while it lives. SMUX_EOF means that the
+ *  peer closed it in order and nothing was lost. */
 SMUX_API int smux_session_error(smux_session *session);
 
 /** Copies a sentence that explains smux_session_error(), cut to `size` bytes with its 0. */
@@ -139,12 +145,15 @@ SMUX_API int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov,
                                 size_t *out_len);
 
 /**
- * Reads until the end of the stream and hands each piece to `sink` without copying.
+ * Reads until the end of the stream and hands each piece to `sink`, which may take its time:
+ * other streams go on meanwhile. Other readers of this stream wait.
  *
  * @param sink     returns SMUX_OK to go on; anything else ends the copy with that status, and
- *                 the piece counts as not consumed. It must not use the stream.
+ *                 the piece counts as not consumed. It may abort the stream or close the
+ *                 session, but not read the stream.
  * @param out_len  may be NULL; bytes that sink has taken
- * @return SMUX_OK at the end of the stream, the status of sink, or as smux_stream_read()
+ * @return SMUX_OK at the end of the stream, the status of sink, SMUX_ENOMEM, or as
+ *         smux_stream_read()
  */
 SMUX_API int smux_stream_copy_to(smux_stream *stream,
                                  int (*sink)(void *arg, const void *data, size_t len), void *arg,
