@@ -1,7 +1,7 @@
 /*
  * test_budget.c - BKT-1..8: the budget of a session for unread data.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

@@ -2,7 +2,7 @@
  * test_fin.c - FIN-1..12: half-close, close, abort, linger, discard records. [FIN-13] is a
  * choice of the tunnel, not of the engine.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

@@ -1,7 +1,7 @@
 /*
  * test_flood.c - the prices of useless frames, and the limit on their sum (L6, L7).
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

@@ -2,7 +2,7 @@
  * test_frames.c - FRM-1..9: what frames look like, and that bad ones are fatal. The rules about
  * frames half way (FRM-9..11) and the version are in test_partial.c and test_version.c.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

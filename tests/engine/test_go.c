@@ -1,7 +1,7 @@
 /*
  * test_go.c - the engine against the counting of Go smux (support/gopeer.h), version 2.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/gopeer.h"
 #include "support/suite.h"

@@ -2,7 +2,7 @@
  * test_lend.c - memory that is lent or posted instead of copied, room that is reserved, and the
  * rule that handed-out memory stays put (engine.h, rule 2).
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

@@ -1,7 +1,7 @@
 /*
  * test_open_accept.c - OPN-1..8: opening, the accept guard, the backlog and refusals.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

@@ -1,7 +1,7 @@
 /*
  * test_order.c - ORD-1..4: the order of frames, fairness between streams, exact writes.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"

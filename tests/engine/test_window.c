@@ -2,7 +2,7 @@
  * test_window.c - WIN-1..10 and UPD-1..10: credit of version 2, in both directions. What needs
  * counters beyond 2^32 is in test_wrap.c.
  *
- * ctest-timeout: 300
+ * ctest-timeout: 900
  */
 #include "support/suite.h"
 #include "support/wire.h"
