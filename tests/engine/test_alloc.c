@@ -297,6 +297,7 @@ static bool start(struct run *r, unsigned version)
     link_init(&r->link, r->engine[0], r->engine[1], &r->rng, 0);
     audit_init(&r->link.ends[0].audit, SMUX_CLIENT, version, 5000);
     audit_init(&r->link.ends[1].audit, SMUX_SERVER, version, 5000);
+    r->link.no_memory = true;
     r->link.dirs[0].take = r->link.dirs[1].take = 9000;
     return true;
 }

@@ -7,37 +7,29 @@
  *
  * ctest-timeout: 900
  */
+#include "support/seeds.h"
 #include "support/sim.h"
 #include "support/suite.h"
-
-#include <stdlib.h>
 
 #define DEFAULT_SEEDS 30000
 #define BATCHES       30
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
+static void run(uint64_t seed)
 {
-    const char *text = getenv(name);
+    uint64_t hash;
 
-    return text != NULL && *text != '\0' ? strtoull(text, NULL, 10) : otherwise;
+    sim_run(seed, &hash);
 }
 
 START_TEST(random_sessions_keep_the_invariants)
 {
-    uint64_t seeds = from_environment("SEEDS", (uint64_t)suite_rounds(DEFAULT_SEEDS));
-    uint64_t from = seeds * (uint64_t)_i / BATCHES;
-    uint64_t to = seeds * ((uint64_t)_i + 1) / BATCHES;
-    uint64_t hash;
-
-    for (uint64_t seed = from; seed < to; seed++) {
-        sim_run(seed, &hash);
-    }
+    seeds_run(_i, run);
 }
 END_TEST
 
 START_TEST(I15_same_seed_same_trace)
 {
-    uint64_t seeds = from_environment("SEEDS", (uint64_t)suite_rounds(DEFAULT_SEEDS)) / 100 + 1;
+    uint64_t seeds = seeds_total() / 100 + 1;
     uint64_t first, second;
 
     for (uint64_t seed = 0; seed < seeds; seed++) {
@@ -50,9 +42,10 @@ END_TEST
 
 START_TEST(one_seed)
 {
-    uint64_t hash;
+    uint64_t seed;
 
-    sim_run(from_environment("SEED", 0), &hash);
+    seeds_single(&seed);
+    run(seed);
 }
 END_TEST
 
@@ -60,9 +53,11 @@ int main(void)
 {
     Suite *suite = suite_create("random sessions");
     TCase *tc = tcase_create("random sessions");
+    uint64_t seed;
 
     tcase_set_timeout(tc, 600);
-    if (getenv("SEED") != NULL) {
+    seeds_init(BATCHES, DEFAULT_SEEDS);
+    if (seeds_single(&seed)) {
         tcase_add_test(tc, one_seed);
     } else {
         tcase_add_loop_test(tc, random_sessions_keep_the_invariants, 0, BATCHES);

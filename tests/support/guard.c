@@ -25,6 +25,13 @@ static void guard_map(struct guard *guard)
     mprotect(guard->end, page, PROT_NONE);
 }
 
+void *guard_shared(size_t size)
+{
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return map != MAP_FAILED ? map : calloc(1, size);
+}
+
 static void guard_unmap(struct guard *guard)
 {
     if (guard->map != NULL) {
@@ -32,6 +39,11 @@ static void guard_unmap(struct guard *guard)
     }
 }
 #else
+void *guard_shared(size_t size)
+{
+    return calloc(1, size);
+}
+
 static void guard_map(struct guard *guard)
 {
     (void)guard;

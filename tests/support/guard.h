@@ -20,6 +20,10 @@ struct guard {
 void guard_init(struct guard *guard);
 void guard_free(struct guard *guard);
 
+/** Zeroed memory that a test in a process of its own shares with the program, where that is
+ *  possible; it lives as long as the program. */
+void *guard_shared(size_t size);
+
 /** Copies up to GUARD_SIZE bytes so that they end at the guard. Valid until the next call. */
 const uint8_t *guard_copy(struct guard *guard, const void *data, size_t len);
 

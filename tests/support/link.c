@@ -107,6 +107,10 @@ static bool begin_send(struct link *link, unsigned i)
         object(link, "something to send that wants_write did not tell");
     }
     if (end->num_send_iov == 0) {
+        /* What was due may have become void; then it must not be told again. */
+        if (smux_engine_wants_write(end->engine) && !link->no_memory) {
+            object(link, "wants_write goes on, but send_iov gives nothing");
+        }
         return false;
     }
     (void)show_send(link, i, &end->send_hash);

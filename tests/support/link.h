@@ -54,6 +54,7 @@ struct link {
     struct link_dir dirs[2]; /**< dirs[i] is written by ends[i] */
     uint64_t now;
     struct rng *rng;
+    bool no_memory;    /**< allocations may fail: send_iov may have nothing to give */
     bool overlap;      /**< leave sends and receives under way sometimes */
     uint64_t hash;     /**< of everything that passed */
     const char *fault; /**< what the audit objects to; the first one stays */

@@ -71,6 +71,7 @@ struct sim {
     struct smux_config config[2];
     smux_engine *engine[2];
     unsigned version;
+    uint64_t start; /**< when it all began */
 
     struct sim_stream *streams; /**< those of the client first */
     uint32_t num_planned[2];    /**< how many each side opens */

@@ -305,6 +305,15 @@ static void check_data(struct sim *sim, struct sim_end *end, const void *data, s
               "stream %u: more read than written", (unsigned)end->id);
 }
 
+/* On a very slow link credit may come too late for a stream that is closed already [FIN-9]. */
+static bool credit_may_be_late(const struct sim *sim, const struct sim_end *end)
+{
+    uint32_t ms = sim->config[end->side].half_close_timeout_ms;
+
+    return sim->version == 2 &&
+           sim->link.now - sim->start > (uint64_t)(ms != 0 ? ms : 300000) * 1000;
+}
+
 /* The other end failed or was aborted, so that its data may be cut short. */
 static bool may_be_short(struct sim *sim, struct sim_end *other)
 {
@@ -315,7 +324,7 @@ static bool may_be_short(struct sim *sim, struct sim_end *other)
         return true;
     }
     if (other->stream == NULL) {
-        return sim->no_memory || sim->may_stall;
+        return sim->no_memory || sim->may_stall || credit_may_be_late(sim, other);
     }
     status = smux_estream_peek(sim->engine[other->side], other->stream, &iov, 1, &n);
     return status != SMUX_OK && status != SMUX_EAGAIN && status != SMUX_EOF;

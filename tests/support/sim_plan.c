@@ -175,6 +175,7 @@ static void plan_engines(struct sim *sim)
         sim_check(sim, status == SMUX_OK, "engine_new: %s", smux_strerror(status));
         sim->may_open[side] = true;
     }
+    sim->start = now;
     link_init(&sim->link, sim->engine[0], sim->engine[1], &sim->rng, now);
     for (unsigned side = 0; side < 2; side++) {
         uint32_t guard = sim->config[side].accept_guard_ms;
@@ -196,6 +197,7 @@ void sim_plan(struct sim *sim)
     sim->steps = rng_log(&sim->rng, 1, 400);
     if (rng_chance(&sim->rng, 10)) {
         sim->no_memory = true;
+        sim->link.no_memory = true;
         sim->heap[rng_below(&sim->rng, 2)].fail_percent = rng_log(&sim->rng, 1, 30);
     }
 }

@@ -1,8 +1,5 @@
 /*
  * suite.h - the main function that all test programs share.
- *
- * A test case is added to the suite only after its tests: the small stand-in for Check of the
- * cross builds copies them at that moment.
  */
 #ifndef SUPPORT_SUITE_H
 #define SUPPORT_SUITE_H

@@ -1,0 +1,27 @@
+/*
+ * seeds.h - runs a scenario for very many seeds, in batches that are tests of their own.
+ *
+ *   SEED=n    this seed alone
+ *   SEEDS=n   so many seeds
+ *
+ * Whatever ends a batch early, an assertion or a crash, its seed is told at the end.
+ */
+#ifndef SUPPORT_SEEDS_H
+#define SUPPORT_SEEDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Prepares so many batches; call it before the suite runs. */
+void seeds_init(int batches, int default_seeds);
+
+/** Tells whether SEED asks for one seed alone, and which. */
+bool seeds_single(uint64_t *out_seed);
+
+/** The number of seeds in all. */
+uint64_t seeds_total(void);
+
+/** Runs the seeds of one batch. */
+void seeds_run(int batch, void (*run)(uint64_t seed));
+
+#endif
