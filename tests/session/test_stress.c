@@ -125,7 +125,7 @@ static int read_header(smux_stream *stream, struct header *header)
 static void serve_stream(smux_stream *stream, struct rng *rng)
 {
     static _Thread_local uint8_t buf[70000];
-    struct header header;
+    struct header header = {.len = UINT64_MAX}; /* if it does not arrive */
     uint64_t done = 0;
     size_t n;
     int status = read_header(stream, &header);
