@@ -1,6 +1,6 @@
 #include "audit.h"
 
-#include <check.h>
+#include "must.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,9 +23,9 @@ static struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
     if (id >= audit->num_streams) {
         size_t num = id + 32;
 
-        ck_assert_msg(id < 1 << 20, "stream id out of all bounds");
+        must(id < 1 << 20, "stream id out of all bounds");
         audit->streams = realloc(audit->streams, num * sizeof(audit->streams[0]));
-        ck_assert(audit->streams != NULL);
+        must(audit->streams != NULL, "no memory for the test");
         for (size_t i = audit->num_streams; i < num; i++) {
             memset(&audit->streams[i], 0, sizeof(audit->streams[0]));
             audit->streams[i].edge = 262144;

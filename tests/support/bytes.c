@@ -1,6 +1,6 @@
 #include "bytes.h"
 
-#include <check.h>
+#include "must.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +36,7 @@ static void bytes_grow(struct bytes *bytes, size_t len)
         cap = cap < 256 ? 256 : cap * 2;
     }
     bytes->data = realloc(bytes->data, cap);
-    ck_assert_msg(bytes->data != NULL, "the test itself has no memory");
+    must(bytes->data != NULL, "the test itself has no memory");
     bytes->cap = cap;
 }
 
@@ -61,6 +61,6 @@ void bytes_put(struct bytes *bytes, const void *data, size_t len)
 
 void bytes_drop(struct bytes *bytes, size_t len)
 {
-    ck_assert(len <= bytes_len(bytes));
+    must(len <= bytes_len(bytes), "%zu bytes dropped of %zu", len, bytes_len(bytes));
     bytes->start += len;
 }

@@ -1,7 +1,7 @@
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "guard.h"
 
-#include <check.h>
+#include "must.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,12 +70,12 @@ void guard_free(struct guard *guard)
 
 const uint8_t *guard_copy(struct guard *guard, const void *data, size_t len)
 {
-    ck_assert(len > 0 && len <= GUARD_SIZE);
+    must(len > 0 && len <= GUARD_SIZE, "%zu bytes to guard", len);
     if (guard->map != NULL) {
         return memcpy(guard->end - len, data, len);
     }
     free(guard->plain);
     guard->plain = malloc(len);
-    ck_assert(guard->plain != NULL);
+    must(guard->plain != NULL, "no memory for the test");
     return memcpy(guard->plain, data, len);
 }

@@ -1,6 +1,6 @@
 #include "link.h"
 
-#include <check.h>
+#include "must.h"
 #include <string.h>
 
 struct link_mark {

@@ -1,6 +1,6 @@
 #include "sim.h"
 
-#include <check.h>
+#include "must.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,7 +198,7 @@ static void write_by_loan(struct sim *sim, struct sim_end *end, size_t len)
     int status;
 
     end->loan = malloc(len);
-    ck_assert(end->loan != NULL);
+    must(end->loan != NULL, "no memory for the test");
     flow_fill(key_of(sim, end->id, end->side), end->written, end->loan, len);
     status = smux_estream_lend(sim->engine[end->side], end->stream, end->loan, len);
     if (status != SMUX_OK) {
@@ -417,7 +417,7 @@ static void post(struct sim *sim, struct sim_end *end)
     link_settle(&sim->link, end->side);
     end->post_len = rng_log(&sim->rng, 1, 65536);
     end->post = malloc(end->post_len);
-    ck_assert(end->post != NULL);
+    must(end->post != NULL, "no memory for the test");
     status = smux_estream_post(sim->engine[end->side], end->stream, end->post, end->post_len);
     if (status != SMUX_OK) {
         sim_check(sim, status == SMUX_EAGAIN, "post: %s", smux_status_name(status));

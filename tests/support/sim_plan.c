@@ -1,6 +1,6 @@
 #include "sim.h"
 
-#include <check.h>
+#include "must.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +151,7 @@ static void plan_streams(struct sim *sim)
     total = sim->num_planned[0] + sim->num_planned[1];
     scale = plan_scale(sim, total);
     sim->streams = calloc(total + 1, sizeof(sim->streams[0]));
-    ck_assert(sim->streams != NULL);
+    must(sim->streams != NULL, "no memory for the test");
     for (uint32_t i = 0; i < total; i++) {
         struct sim_stream *stream = &sim->streams[i];
 

@@ -1,5 +1,7 @@
 #include "wire.h"
 
+#include "must.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +42,7 @@ void wire_start(struct wire *w, enum smux_role role, const struct smux_config *c
     guard_init(&w->guard);
     mine.allocator = &w->heap.allocator;
     status = smux_engine_new(role, &mine, 0, w->now, &w->engine);
-    ck_assert_msg(status == SMUX_OK, "engine_new: %s", smux_strerror(status));
+    must(status == SMUX_OK, "engine_new: %s", smux_strerror(status));
 }
 
 void wire_stop(struct wire *w)
@@ -64,7 +66,7 @@ struct wire_flow *wire_flow(struct wire *w, uint32_t id)
         }
     }
     w->flows = realloc(w->flows, (w->num_flows + 1) * sizeof(*w->flows));
-    ck_assert(w->flows != NULL);
+    must(w->flows != NULL, "no memory for the test");
     flow = &w->flows[w->num_flows++];
     memset(flow, 0, sizeof(*flow));
     flow->id = id;
@@ -82,8 +84,8 @@ static size_t wire_recv(struct wire *w, const uint8_t *data, size_t len)
         len = GUARD_SIZE;
     }
     status = smux_engine_recv(w->engine, guard_copy(&w->guard, data, len), len, w->now, &taken);
-    ck_assert_uint_le(taken, len);
-    ck_assert_int_eq(status, smux_engine_error(w->engine));
+    must(taken <= len, "recv took %zu of %zu", taken, len);
+    must(status == smux_engine_error(w->engine), "recv returns %d", status);
     return taken;
 }
 
@@ -96,14 +98,14 @@ static size_t wire_recv_iov(struct wire *w, const uint8_t *data, size_t len)
     for (int i = 0; i < n && taken < len; i++) {
         size_t part = iov[i].len < len - taken ? iov[i].len : len - taken;
 
-        ck_assert_uint_gt(iov[i].len, 0);
+        must(iov[i].len > 0, "empty vector to read into");
         memcpy(iov[i].base, data + taken, part);
         taken += part;
     }
     if (n > 0) {
         int status = smux_engine_recv_commit(w->engine, taken, w->now);
 
-        ck_assert_int_eq(status, smux_engine_error(w->engine));
+        must(status == smux_engine_error(w->engine), "recv_commit returns %d", status);
     }
     return taken;
 }
@@ -134,7 +136,7 @@ void wire_push(struct wire *w)
 
         bytes_drop(&w->in, taken);
         if (taken == 0) {
-            ck_assert_msg(!smux_engine_wants_read(w->engine), "wants_read, but takes nothing");
+            must(!smux_engine_wants_read(w->engine), "wants_read, but takes nothing");
         }
     }
 }
@@ -212,8 +214,8 @@ void wire_sleep(struct wire *w, uint32_t ms)
         smux_engine_tick(w->engine, w->now);
         wire_pump(w);
         due = smux_engine_deadline(w->engine);
-        ck_assert_msg(due > w->now, "a deadline that was served is still due [I13]");
-        ck_assert_msg(++steps < 1000000, "timers without end");
+        must(due > w->now, "a deadline that was served is still due [I13]");
+        must(++steps < 1000000, "timers without end");
     }
     w->now = end;
     smux_engine_tick(w->engine, w->now);
@@ -227,8 +229,8 @@ smux_estream *wire_open(struct wire *w)
     smux_estream *stream = NULL;
     int status = smux_engine_open(w->engine, &stream);
 
-    ck_assert_msg(status == SMUX_OK, "open: %s", smux_strerror(status));
-    ck_assert(stream != NULL);
+    must(status == SMUX_OK, "open: %s", smux_strerror(status));
+    must(stream != NULL, "no memory for the test");
     return stream;
 }
 
@@ -237,9 +239,9 @@ smux_estream *wire_accept_at(struct wire *w, uint32_t id, int line)
     smux_estream *stream = NULL;
     int status = smux_engine_accept(w->engine, &stream);
 
-    ck_assert_msg(status == SMUX_OK, "line %d: accept: %s", line, smux_strerror(status));
-    ck_assert_msg(smux_estream_id(stream) == id, "line %d: accepted id %" PRIu32, line,
-                  smux_estream_id(stream));
+    must(status == SMUX_OK, "line %d: accept: %s", line, smux_strerror(status));
+    must(smux_estream_id(stream) == id, "line %d: accepted id %" PRIu32, line,
+         smux_estream_id(stream));
     return stream;
 }
 
@@ -256,7 +258,7 @@ size_t wire_write_some(struct wire *w, smux_estream *stream, size_t len)
     size_t taken = 0;
     int status;
 
-    ck_assert(buf != NULL);
+    must(buf != NULL, "no memory for the test");
     wire_content(w, flow, buf, len);
     status = smux_estream_write(w->engine, stream, buf, len, &taken);
     /* What a call did not take may be overwritten at once [ORD-4]. */
@@ -265,7 +267,7 @@ size_t wire_write_some(struct wire *w, smux_estream *stream, size_t len)
     if (status != SMUX_OK) {
         return 0;
     }
-    ck_assert_uint_le(taken, len);
+    must(taken <= len, "write took %zu of %zu", taken, len);
     flow->written += taken;
     return taken;
 }
@@ -274,7 +276,7 @@ void wire_write_at(struct wire *w, smux_estream *stream, size_t len, int line)
 {
     size_t taken = wire_write_some(w, stream, len);
 
-    ck_assert_msg(taken == len, "line %d: %zu of %zu bytes written", line, taken, len);
+    must(taken == len, "line %d: %zu of %zu bytes written", line, taken, len);
 }
 
 void expect_content_at(struct wire *w, struct wire_flow *flow, const void *buf, size_t len,
@@ -283,8 +285,8 @@ void expect_content_at(struct wire *w, struct wire_flow *flow, const void *buf, 
     uint64_t key = flow_key(WIRE_SEED, flow->id, WRITER_PEER);
 
     (void)w;
-    ck_assert_msg(flow_check(key, flow->read, buf, len) == len,
-                  "line %d: wrong data near offset %" PRIu64, line, flow->read);
+    must(flow_check(key, flow->read, buf, len) == len, "line %d: wrong data near offset %" PRIu64,
+         line, flow->read);
     flow->read += len;
 }
 
@@ -299,9 +301,9 @@ void expect_read_at(struct wire *w, smux_estream *stream, size_t len, int line)
         size_t got = 0;
         int status = smux_estream_read(w->engine, stream, buf, want, &got);
 
-        ck_assert_msg(status == SMUX_OK, "line %d: read after %zu of %zu bytes: %s", line, done,
-                      len, smux_strerror(status));
-        ck_assert_msg(got > 0 && got <= want, "line %d: read of %zu", line, got);
+        must(status == SMUX_OK, "line %d: read after %zu of %zu bytes: %s", line, done, len,
+             smux_strerror(status));
+        must(got > 0 && got <= want, "line %d: read of %zu", line, got);
         expect_content_at(w, flow, buf, got, line);
         done += got;
     }
@@ -313,8 +315,8 @@ void expect_status_at(struct wire *w, smux_estream *stream, int status, int line
     size_t got = 0;
     int is = smux_estream_read(w->engine, stream, buf, sizeof(buf), &got);
 
-    ck_assert_msg(is == status, "line %d: read gives %s, not %s", line, smux_status_name(is),
-                  smux_status_name(status));
+    must(is == status, "line %d: read gives %s, not %s", line, smux_status_name(is),
+         smux_status_name(status));
     ck_assert_uint_eq(got, 0);
 }
 
@@ -324,9 +326,8 @@ void expect_dead_at(struct wire *w, int status, int line)
     struct smux_iov iov[2];
     smux_estream *stream;
 
-    ck_assert_msg(is == status, "line %d: session error %s, not %s (%s)", line,
-                  smux_status_name(is), smux_status_name(status),
-                  smux_engine_error_text(w->engine));
+    must(is == status, "line %d: session error %s, not %s (%s)", line, smux_status_name(is),
+         smux_status_name(status), smux_engine_error_text(w->engine));
     ck_assert(smux_status_is_fatal(is));
     ck_assert_str_eq(smux_engine_error_text(w->engine), smux_engine_error_text(w->engine));
     ck_assert(strlen(smux_engine_error_text(w->engine)) > 0);
@@ -336,8 +337,8 @@ void expect_dead_at(struct wire *w, int status, int line)
     ck_assert_int_eq(smux_engine_recv_iov(w->engine, iov), 0);
     ck_assert_int_eq(smux_engine_open(w->engine, &stream), status);
     ck_assert_int_eq(smux_engine_tick(w->engine, w->now), status);
-    ck_assert_msg(smux_engine_deadline(w->engine) == SMUX_NEVER,
-                  "line %d: a dead session has a deadline", line);
+    must(smux_engine_deadline(w->engine) == SMUX_NEVER, "line %d: a dead session has a deadline",
+         line);
 }
 
 /* --- the peer receives ---------------------------------------------------------------- */
@@ -352,15 +353,15 @@ static size_t wire_pull(struct wire *w, size_t limit)
     int n = smux_engine_send_iov(w->engine, iov, max, w->now);
     size_t taken = 0;
 
-    ck_assert_msg(wants || n == 0, "send_iov gives %d that wants_write did not tell", n);
+    must(wants || n == 0, "send_iov gives %d that wants_write did not tell", n);
     /* What was due may have become void meanwhile; then it must not be told again. */
-    ck_assert_msg(n > 0 || !smux_engine_wants_write(w->engine) || w->heap.failures > failures,
-                  "wants_write goes on, but send_iov gives nothing");
-    ck_assert_int_le(n, max);
+    must(n > 0 || !smux_engine_wants_write(w->engine) || w->heap.failures > failures,
+         "wants_write goes on, but send_iov gives nothing");
+    must(n <= max, "%d vectors of %d", n, max);
     for (int i = 0; i < n; i++) {
         size_t part = iov[i].len < limit - taken ? iov[i].len : limit - taken;
 
-        ck_assert_uint_gt(iov[i].len, 0);
+        must(iov[i].len > 0, "empty vector to send");
         bytes_put(&w->out, iov[i].base, part);
         taken += part;
     }
@@ -419,11 +420,11 @@ bool wire_frame(struct wire *w, struct frame *out_frame)
     wire_pump(w);
     len = frame_next(bytes_head(&w->out), bytes_len(&w->out), out_frame);
     if (len == 0) {
-        ck_assert_msg(w->blocked || bytes_len(&w->out) == 0, "half a frame was sent");
+        must(w->blocked || bytes_len(&w->out) == 0, "half a frame was sent");
         return false;
     }
     fault = frame_fault(out_frame, version != 0 ? version : w->version);
-    ck_assert_msg(fault == NULL, "%s emitted: %s", frame_name(out_frame->cmd), fault);
+    must(fault == NULL, "%s emitted: %s", frame_name(out_frame->cmd), fault);
     bytes_drop(&w->out, len); /* the payload stays in place until the next pump */
     return true;
 }
@@ -433,34 +434,33 @@ static void check_payload(struct wire *w, const struct frame *frame, int line)
     struct wire_flow *flow = wire_flow(w, frame->id);
     uint64_t key = flow_key(WIRE_SEED, frame->id, WRITER_APP);
 
-    ck_assert_msg(flow_check(key, flow->got, frame->payload, frame->len) == frame->len,
-                  "line %d: wrong data sent near offset %" PRIu64, line, flow->got);
+    must(flow_check(key, flow->got, frame->payload, frame->len) == frame->len,
+         "line %d: wrong data sent near offset %" PRIu64, line, flow->got);
     flow->got += frame->len;
-    ck_assert_msg(flow->got <= flow->written, "line %d: more sent than written", line);
+    must(flow->got <= flow->written, "line %d: more sent than written", line);
 }
 
 void expect_frame_at(struct wire *w, unsigned cmd, uint32_t id, int line)
 {
     struct frame frame;
 
-    ck_assert_msg(wire_frame(w, &frame), "line %d: no %s(%" PRIu32 ") is sent", line,
-                  frame_name(cmd), id);
-    ck_assert_msg(frame.cmd == cmd && frame.id == id,
-                  "line %d: %s(%" PRIu32 ") len %u is sent, not %s(%" PRIu32 ")", line,
-                  frame_name(frame.cmd), frame.id, frame.len, frame_name(cmd), id);
+    must(wire_frame(w, &frame), "line %d: no %s(%" PRIu32 ") is sent", line, frame_name(cmd), id);
+    must(frame.cmd == cmd && frame.id == id,
+         "line %d: %s(%" PRIu32 ") len %u is sent, not %s(%" PRIu32 ")", line,
+         frame_name(frame.cmd), frame.id, frame.len, frame_name(cmd), id);
 }
 
 void expect_upd_at(struct wire *w, uint32_t id, uint32_t consumed, uint32_t window, int line)
 {
     struct frame frame;
 
-    ck_assert_msg(wire_frame(w, &frame), "line %d: no UPD(%" PRIu32 ") is sent", line, id);
-    ck_assert_msg(frame.cmd == CMD_UPD && frame.id == id,
-                  "line %d: %s(%" PRIu32 ") is sent, not UPD(%" PRIu32 ")", line,
-                  frame_name(frame.cmd), frame.id, id);
-    ck_assert_msg(frame.consumed == consumed && frame.window == window,
-                  "line %d: UPD says %" PRIu32 ", %" PRIu32 ", not %" PRIu32 ", %" PRIu32, line,
-                  frame.consumed, frame.window, consumed, window);
+    must(wire_frame(w, &frame), "line %d: no UPD(%" PRIu32 ") is sent", line, id);
+    must(frame.cmd == CMD_UPD && frame.id == id,
+         "line %d: %s(%" PRIu32 ") is sent, not UPD(%" PRIu32 ")", line, frame_name(frame.cmd),
+         frame.id, id);
+    must(frame.consumed == consumed && frame.window == window,
+         "line %d: UPD says %" PRIu32 ", %" PRIu32 ", not %" PRIu32 ", %" PRIu32, line,
+         frame.consumed, frame.window, consumed, window);
 }
 
 void expect_data_at(struct wire *w, uint32_t id, size_t len, int line)
@@ -469,14 +469,14 @@ void expect_data_at(struct wire *w, uint32_t id, size_t len, int line)
     size_t done = 0;
 
     while (done < len) {
-        ck_assert_msg(wire_frame(w, &frame), "line %d: %zu of %zu bytes sent", line, done, len);
-        ck_assert_msg(frame.cmd == CMD_PSH && frame.id == id,
-                      "line %d: %s(%" PRIu32 ") between data of %" PRIu32, line,
-                      frame_name(frame.cmd), frame.id, id);
+        must(wire_frame(w, &frame), "line %d: %zu of %zu bytes sent", line, done, len);
+        must(frame.cmd == CMD_PSH && frame.id == id,
+             "line %d: %s(%" PRIu32 ") between data of %" PRIu32, line, frame_name(frame.cmd),
+             frame.id, id);
         check_payload(w, &frame, line);
         done += frame.len;
     }
-    ck_assert_msg(done == len, "line %d: %zu bytes sent, not %zu", line, done, len);
+    must(done == len, "line %d: %zu bytes sent, not %zu", line, done, len);
 }
 
 size_t wire_take_data(struct wire *w, uint32_t id)
@@ -490,7 +490,7 @@ size_t wire_take_data(struct wire *w, uint32_t id)
             frame.cmd != CMD_PSH || frame.id != id) {
             return done;
         }
-        ck_assert(wire_frame(w, &frame));
+        must(wire_frame(w, &frame), "the frame vanished");
         check_payload(w, &frame, __LINE__);
         done += frame.len;
     }
