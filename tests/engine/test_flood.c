@@ -118,6 +118,14 @@ START_TEST(L6_refill_does_not_depend_on_how_often_it_is_looked_at)
         wire_sleep(&w, 4);
     }
     expect_alive(&w);
+    for (int i = 0; i < 5000; i++) { /* 254 a second: one, two, one, two each 5.9 ms */
+        for (int n = 0; n < 1 + i % 2; n++) {
+            wire_psh(&w, 3, 0);
+        }
+        w.now += 5900;
+        smux_engine_tick(w.engine, w.now);
+    }
+    expect_alive(&w);
     wire_stop(&w);
 }
 END_TEST

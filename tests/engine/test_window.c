@@ -523,6 +523,15 @@ START_TEST(UPD_6_no_update_after_the_fin_of_the_peer)
     wire_sleep(&w, 1000);
     expect_quiet(&w);
     wire_stop(&w);
+
+    stream = start_receiver(&w, 65536, _i);
+    w.blocked = true;
+    wire_psh(&w, 3, 60000);
+    expect_read(&w, stream, 60000); /* due, but not yet sent when the FIN comes */
+    wire_fin(&w, 3);
+    w.blocked = false;
+    expect_quiet(&w);
+    wire_stop(&w);
 }
 END_TEST
 
