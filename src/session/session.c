@@ -6,34 +6,13 @@
  */
 #include "session_internal.h"
 
-#include "../transport/random.h"
+#include "../transport/settings.h"
 
 #include <smux/transport.h>
 
-#include <stdlib.h>
 #include <string.h>
 
-#define DRAIN_TIMEOUT_MS 5000 /* default of smux_config.drain_timeout_ms */
-#define ADDRESS_SIZE     128  /* longest address kept of a session that has ended */
-
-/* --- memory -------------------------------------------------------------------------------- */
-
-void *smux__session_alloc(const struct smux_allocator *allocator, size_t size)
-{
-    return allocator != NULL ? allocator->alloc(size, allocator->ctx) : malloc(size);
-}
-
-void smux__session_free(const struct smux_allocator *allocator, void *ptr)
-{
-    if (ptr == NULL) {
-        return;
-    }
-    if (allocator != NULL) {
-        allocator->free(ptr, allocator->ctx);
-    } else {
-        free(ptr);
-    }
-}
+#define ADDRESS_SIZE 128 /* longest address kept of a session that has ended */
 
 /* --- entering and leaving ------------------------------------------------------------------ */
 
@@ -66,10 +45,10 @@ static void session_free(smux_session *session)
     const struct smux_allocator *allocator = session->allocator;
 
     smux_engine_free(session->engine);
-    smux__session_free(allocator, session->addresses[0]);
-    smux__session_free(allocator, session->addresses[1]);
+    smux__settings_free(allocator, session->addresses[0]);
+    smux__settings_free(allocator, session->addresses[1]);
     smux__lock_deinit(&session->lock);
-    smux__session_free(allocator, session);
+    smux__settings_free(allocator, session);
 }
 
 void smux__session_leave(smux_session *session, enum smux__haste haste)
@@ -119,7 +98,7 @@ static char *session_copy_address(const smux_session *session, bool remote)
         transport->ops->address(transport->ctx, remote, text, sizeof text) != SMUX_OK) {
         return NULL;
     }
-    char *copy = smux__session_alloc(session->allocator, strlen(text) + 1);
+    char *copy = smux__settings_alloc(session->allocator, strlen(text) + 1);
     return copy != NULL ? strcpy(copy, text) : NULL;
 }
 
@@ -181,26 +160,6 @@ void smux__session_update(smux_session *session)
 
 /* --- birth --------------------------------------------------------------------------------- */
 
-/* The configuration as the engine wants it: with a secret of our own. */
-static int session_config(enum smux_role role, const struct smux_config *config,
-                          struct smux_config *out_config)
-{
-    smux_config_init(out_config);
-    if (config != NULL) {
-        int status = smux_config_check(config, role, NULL);
-        if (status != SMUX_OK) {
-            return status;
-        }
-        size_t known = config->struct_size;
-        memcpy(out_config, config, known < sizeof *config ? known : sizeof *config);
-        out_config->struct_size = sizeof *out_config;
-    }
-    if (out_config->hash_seed == 0) {
-        out_config->hash_seed = smux__random_seed();
-    }
-    return SMUX_OK;
-}
-
 static int session_init(smux_session *session, enum smux_role role,
                         const struct smux_config *config)
 {
@@ -209,8 +168,7 @@ static int session_init(smux_session *session, enum smux_role role,
     session->allocator = config->allocator;
     session->accept_deadline_us = SMUX_NEVER;
     session->polled_until_us = SMUX_NEVER;
-    session->drain_timeout_ms =
-        config->drain_timeout_ms != 0 ? config->drain_timeout_ms : DRAIN_TIMEOUT_MS;
+    session->drain_timeout_ms = config->drain_timeout_ms;
     session->generation = smux__port_generation;
     int status =
         smux_engine_new(role, config, sizeof(struct smux_stream), smux_now_us(), &session->engine);
@@ -275,17 +233,18 @@ static int session_make(enum smux_role role, const struct wires *wires,
     struct smux_config own;
 
     *out_session = NULL;
-    int status = session_config(role, config, &own);
+    int status = smux_config_check(config, role, NULL); /* before its allocator is used */
     if (status != SMUX_OK) {
         return status;
     }
-    smux_session *session = smux__session_alloc(own.allocator, sizeof *session);
+    smux__settings_init(&own, config);
+    smux_session *session = smux__settings_alloc(own.allocator, sizeof *session);
     if (session == NULL) {
         return SMUX_ENOMEM;
     }
     status = session_init(session, role, &own);
     if (status != SMUX_OK) {
-        smux__session_free(own.allocator, session);
+        smux__settings_free(own.allocator, session);
         return status;
     }
     status = session_start(session, wires);

@@ -203,10 +203,6 @@ bool smux__session_is_inherited(const smux_session *session);
 /* Drops a handle in a process that inherited it. */
 void smux__session_abandon(smux_session *session);
 
-/* Memory from the allocator of the session. */
-void *smux__session_alloc(const struct smux_allocator *allocator, size_t size);
-void smux__session_free(const struct smux_allocator *allocator, void *ptr);
-
 /* --- stream.c ------------------------------------------------------------------------------ */
 
 /* Makes a stream of the engine a handle of the application. */

@@ -3,6 +3,8 @@
  */
 #include "session_internal.h"
 
+#include "../transport/settings.h"
+
 #include <string.h>
 
 /* Data shown to the sink of a copy at once. */
@@ -264,11 +266,11 @@ int smux_stream_copy_to(smux_stream *stream, int (*sink)(void *arg, const void *
     int status = SMUX_ENOMEM;
 
     (void)smux__stream_enter(stream); /* an allocator need not be safe from several threads */
-    copy.buf = smux__session_alloc(allocator, COPY_SIZE);
+    copy.buf = smux__settings_alloc(allocator, COPY_SIZE);
     while (copy.buf != NULL && (status = copy_piece(&copy, sink, arg)) == SMUX_OK) {
         total += copy.len;
     }
-    smux__session_free(allocator, copy.buf);
+    smux__settings_free(allocator, copy.buf);
     smux__stream_leave(stream, SMUX__NOW);
     if (out_len != NULL) {
         *out_len = total;
