@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include "wire.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +73,7 @@ static const char *config_fault(const struct smux_config *c, enum smux_role role
         return "a client must choose version 1 or 2: only a server can wait for its peer's first "
                "frame";
     }
-    if (c->max_frame_size > 65535) {
+    if (c->max_frame_size > SMUX__MAX_PAYLOAD) {
         return "max_frame_size must be 1..65535";
     }
     if (c->max_receive_buffer > 0x7FFFFFFF) {

@@ -36,6 +36,9 @@ struct smux__decoder {
     bool busy;                   /* decoding right now: no second entry */
 };
 
+/* Bytes formed ahead, as long as the transport takes all of them. */
+#define SMUX__MAX_BATCH 262144u
+
 /* Memory handed out by smux_engine_recv_iov(). */
 struct smux__intake {
     struct smux__chunk *buffer; /* bytes read and not yet decoded */
@@ -116,12 +119,12 @@ struct smux_engine {
     uint64_t send_queued;  /* bytes in all send queues, loans excluded */
     int64_t credit;        /* sum of stream_credit() [BKT-7] */
 
-    struct smux__stream_list backlog;                 /* by `ready` */
-    struct smux__stream_list ready;                   /* by `ready` */
-    struct smux__stream_list data;                    /* by `sched`: deficit round robin */
-    struct smux__stream_list detached;                /* by `sched` */
-    struct smux_estream *control_head, *control_tail; /* by `control_next` */
-    struct smux_estream *held_head, *held_tail;       /* by `control_next` [OPN-8] */
+    struct smux__stream_list backlog;  /* by `ready` */
+    struct smux__stream_list ready;    /* by `ready` */
+    struct smux__stream_list data;     /* by `sched`: deficit round robin */
+    struct smux__stream_list detached; /* by `sched` */
+    struct smux__stream_list control;  /* by `control_next`: first in, first out */
+    struct smux__stream_list held;     /* by `control_next` [OPN-8] */
     struct smux__timer_list timers[TIMER_KINDS];
     struct smux__refusals refusals;
     struct smux__glitches glitches;

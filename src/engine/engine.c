@@ -10,7 +10,6 @@
 #define MAX_CACHED   (256u << 10)
 #define TRIM_US      1000000u
 #define FIRST_BUFFER 4096u
-#define FIRST_BATCH  262144u
 
 /* --- life -------------------------------------------------------------------------------- */
 
@@ -46,7 +45,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     e->user_size = user_size;
     e->version = config->version == SMUX_VERSION_AUTO ? 0 : config->version;
     e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
-    e->batch_limit = FIRST_BATCH;
+    e->batch_limit = SMUX__MAX_BATCH;
     e->intake.buffer_size = FIRST_BUFFER;
     engine_init_times(e, now_us);
     smux__pool_init(&e->pool, config->allocator, cache_limit(config));
@@ -286,7 +285,7 @@ void smux_engine_drain(smux_engine *e)
 bool smux_engine_drained(const smux_engine *e)
 {
     return e->error != SMUX_OK || (e->n_unfinished == 0 && e->outbox.len == 0 &&
-                                   e->control_head == NULL && e->refusals.count == 0);
+                                   e->control.head == NULL && e->refusals.count == 0);
 }
 
 /* --- time -------------------------------------------------------------------------------- */

@@ -9,11 +9,6 @@
 #define MIN_WINDOW  16384u
 #define TAIL_UPD_US 10000u
 
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 /* --- credit ------------------------------------------------------------------------------ */
 
 int64_t smux__stream_credit(const struct smux_estream *stream)
@@ -70,7 +65,7 @@ static uint32_t choose_window(smux_engine *e)
         return most;
     }
     e->stats.windows_shrunk++;
-    return share > (int64_t)MIN_WINDOW ? (uint32_t)share : min_u32(most, MIN_WINDOW);
+    return share > (int64_t)MIN_WINDOW ? (uint32_t)share : smux__min_u32(most, MIN_WINDOW);
 }
 
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)

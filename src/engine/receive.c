@@ -60,14 +60,15 @@ void smux__receive_syn(smux_engine *e, uint32_t id)
         return;
     }
     struct smux_estream *known = smux__stream_find(e, id);
-    if (known != NULL && smux__stream_is(known, STREAM_DISCARD) &&
-        !smux__stream_is(known, STREAM_IN_CONTROL)) {
+    if (known != NULL && smux__stream_is(known, STREAM_DISCARD)) {
+        if (smux__stream_is(known, STREAM_IN_CONTROL)) {
+            refuse(e, id); /* its last control frame has still to leave */
+            return;
+        }
         smux__stream_free(e, known); /* [RCV-6] */
         known = NULL;
     }
-    if (known != NULL && smux__stream_is(known, STREAM_DISCARD)) {
-        refuse(e, id);          /* its last control frame has still to leave */
-    } else if (known != NULL) { /* [RCV-5] */
+    if (known != NULL) { /* [RCV-5] */
         e->stats.syn_ignored++;
         smux__engine_glitch(e, 1);
     } else if (may_accept(e)) {

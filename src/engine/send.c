@@ -12,18 +12,12 @@
 
 /* Payload up to this is copied behind its header instead of being sent from where it is. */
 #define PACK_MAX 512u
-/* Bytes formed at once, as long as the transport takes all of them. */
-#define MAX_BATCH 262144u
+/* Bytes formed at once, at least, when the transport takes fewer. */
 #define MIN_BATCH 16384u
 /* The longest wait for a larger window [WIN-8]. */
 #define SILLY_US 200000u
 /* The pieces that the frame of a fragmented queue may take. */
 #define MAX_FRAME_PIECES 24u
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
 
 /* --- who may send ------------------------------------------------------------------------ */
 
@@ -103,59 +97,42 @@ static bool must_hold_syn(const smux_engine *e)
            e->n_unanswered >= e->config.max_unanswered_opens;
 }
 
-static void control_push(smux_engine *e, struct smux_estream *stream)
+/* Appends to a list that is linked by `control_next`; `flag` says in which of them it is. */
+static void control_push(struct smux__stream_list *list, struct smux_estream *stream,
+                         enum smux__stream_flag flag)
 {
-    stream->flags |= STREAM_IN_CONTROL;
+    stream->flags |= (uint32_t)flag;
     stream->control_next = NULL;
-    *(e->control_tail != NULL ? &e->control_tail->control_next : &e->control_head) = stream;
-    e->control_tail = stream;
+    *(list->tail != NULL ? &list->tail->control_next : &list->head) = stream;
+    list->tail = stream;
 }
 
-static struct smux_estream *control_pop(smux_engine *e)
+static struct smux_estream *control_pop(struct smux__stream_list *list)
 {
-    struct smux_estream *stream = e->control_head;
+    struct smux_estream *stream = list->head;
 
-    e->control_head = stream->control_next;
-    if (e->control_head == NULL) {
-        e->control_tail = NULL;
+    list->head = stream->control_next;
+    if (list->head == NULL) {
+        list->tail = NULL;
     }
-    stream->flags &= ~(uint32_t)STREAM_IN_CONTROL;
+    stream->flags &= ~(uint32_t)(STREAM_IN_CONTROL | STREAM_SYN_HELD);
     return stream;
 }
 
-static void hold(smux_engine *e, struct smux_estream *stream)
-{
-    stream->flags |= STREAM_SYN_HELD;
-    stream->control_next = NULL;
-    *(e->held_tail != NULL ? &e->held_tail->control_next : &e->held_head) = stream;
-    e->held_tail = stream;
-}
-
-static struct smux_estream *unhold(smux_engine *e)
-{
-    struct smux_estream *stream = e->held_head;
-
-    e->held_head = stream->control_next;
-    if (e->held_head == NULL) {
-        e->held_tail = NULL;
-    }
-    stream->flags &= ~(uint32_t)STREAM_SYN_HELD;
-    return stream;
-}
-
-/* Lets the SYN go; from now on it counts, so that opens of one moment hold each other back. */
-static void push_syn(smux_engine *e, struct smux_estream *stream)
+/* Lets the control frames of a stream go. A SYN counts from now on, so that opens of one moment
+ * hold each other back. */
+static void control_enter(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_SYN_DUE)) {
         e->n_unanswered++;
     }
-    control_push(e, stream);
+    control_push(&e->control, stream, STREAM_IN_CONTROL);
 }
 
 void smux__send_release_held(smux_engine *e)
 {
-    while (e->held_head != NULL && !must_hold_syn(e)) {
-        push_syn(e, unhold(e));
+    while (e->held.head != NULL && !must_hold_syn(e)) {
+        control_enter(e, control_pop(&e->held));
     }
 }
 
@@ -177,9 +154,9 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
     if (!smux__stream_is(stream, STREAM_IN_CONTROL | STREAM_SYN_HELD) &&
         (smux__stream_is(stream, STREAM_SYN_DUE | STREAM_UPD_DUE) || fin_may_go(e, stream))) {
         if (smux__stream_is(stream, STREAM_SYN_DUE) && must_hold_syn(e)) {
-            hold(e, stream);
+            control_push(&e->held, stream, STREAM_SYN_HELD);
         } else {
-            push_syn(e, stream);
+            control_enter(e, stream);
         }
     }
     if (smux__stream_is(stream, STREAM_IN_DATA) &&
@@ -194,11 +171,11 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
 
 void smux__send_stop(smux_engine *e)
 {
-    while (e->control_head != NULL) {
-        (void)control_pop(e);
+    while (e->control.head != NULL) {
+        (void)control_pop(&e->control);
     }
-    while (e->held_head != NULL) {
-        (void)unhold(e);
+    while (e->held.head != NULL) {
+        (void)control_pop(&e->held);
     }
     while (e->data.head != NULL) {
         smux__send_unschedule(e, e->data.head);
@@ -247,22 +224,26 @@ static bool refusal_is_due(const smux_engine *e)
 
 /* --- frames ------------------------------------------------------------------------------ */
 
-static bool pack_frame(smux_engine *e, enum smux__cmd cmd, uint32_t id, const uint8_t *payload,
-                       uint16_t len)
+/* Writes the header of a frame and books the frame. Its bytes go to the outbox separately. */
+static void seal_frame(smux_engine *e, uint8_t *p, enum smux__cmd cmd, uint32_t id, uint32_t len)
 {
-    uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + len);
+    struct smux__header h = {(uint8_t)e->version, (uint8_t)cmd, (uint16_t)len, id};
+
+    smux__header_store(p, h);
+    e->stats.wire_out += SMUX__HEADER_LEN + len;
+    e->last_out_us = e->now_us;
+}
+
+/* A frame without payload; false when there is no room. */
+static bool pack_frame(smux_engine *e, enum smux__cmd cmd, uint32_t id)
+{
+    uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN);
 
     if (p == NULL) {
         return false;
     }
-    struct smux__header h = {(uint8_t)e->version, (uint8_t)cmd, len, id};
-    smux__header_store(p, h);
-    if (len > 0) {
-        memcpy(p + SMUX__HEADER_LEN, payload, len);
-    }
-    smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN + len);
-    e->stats.wire_out += SMUX__HEADER_LEN + len;
-    e->last_out_us = e->now_us;
+    seal_frame(e, p, cmd, id, 0);
+    smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN);
     return true;
 }
 
@@ -271,7 +252,7 @@ static bool form_syn(smux_engine *e, struct smux_estream *stream)
     if (!smux__stream_is(stream, STREAM_SYN_DUE)) {
         return true;
     }
-    if (!pack_frame(e, SMUX__CMD_SYN, stream->id, NULL, 0)) {
+    if (!pack_frame(e, SMUX__CMD_SYN, stream->id)) {
         return false;
     }
     stream->flags &= ~(uint32_t)STREAM_SYN_DUE;
@@ -281,17 +262,17 @@ static bool form_syn(smux_engine *e, struct smux_estream *stream)
 
 static bool form_update(smux_engine *e, struct smux_estream *stream)
 {
-    uint8_t payload[SMUX__UPD_LEN];
-
     if (!smux__stream_is(stream, STREAM_UPD_DUE)) {
         return true;
     }
-    if (smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + SMUX__UPD_LEN) == NULL) {
+    uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + SMUX__UPD_LEN);
+    if (p == NULL) {
         return false;
     }
-    smux__store32(payload + 4, smux__stream_advertise(e, stream));
-    smux__store32(payload, stream->updated_at);
-    (void)pack_frame(e, SMUX__CMD_UPD, stream->id, payload, SMUX__UPD_LEN);
+    smux__store32(p + SMUX__HEADER_LEN + 4, smux__stream_advertise(e, stream));
+    smux__store32(p + SMUX__HEADER_LEN, stream->updated_at);
+    seal_frame(e, p, SMUX__CMD_UPD, stream->id, SMUX__UPD_LEN);
+    smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN + SMUX__UPD_LEN);
     stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
     e->stats.frames_out.upd++;
     return true;
@@ -302,7 +283,7 @@ static bool form_fin(smux_engine *e, struct smux_estream *stream)
     if (!fin_may_go(e, stream)) {
         return true;
     }
-    if (!pack_frame(e, SMUX__CMD_FIN, stream->id, NULL, 0)) {
+    if (!pack_frame(e, SMUX__CMD_FIN, stream->id)) {
         return false;
     }
     smux__stream_sent_fin(e, stream);
@@ -325,7 +306,7 @@ static bool form_session_frames(smux_engine *e)
         e->last_out_us = e->now_us; /* the one that waits stands for this interval, too */
     }
     if (e->nop_due) {
-        if (!pack_frame(e, SMUX__CMD_NOP, 0, NULL, 0)) {
+        if (!pack_frame(e, SMUX__CMD_NOP, 0)) {
             return false;
         }
         e->nop_due = false;
@@ -333,7 +314,7 @@ static bool form_session_frames(smux_engine *e)
         e->stats.frames_out.nop++;
     }
     while (refusal_is_due(e)) {
-        if (!pack_frame(e, SMUX__CMD_FIN, r->ring[r->head].id, NULL, 0)) {
+        if (!pack_frame(e, SMUX__CMD_FIN, r->ring[r->head].id)) {
             return false;
         }
         r->head = (r->head + 1) % e->config.max_refusals;
@@ -345,12 +326,12 @@ static bool form_session_frames(smux_engine *e)
 
 static bool form_control(smux_engine *e)
 {
-    while (e->control_head != NULL && e->outbox.len < e->batch_limit) {
-        struct smux_estream *stream = e->control_head;
+    while (e->control.head != NULL && e->outbox.len < e->batch_limit) {
+        struct smux_estream *stream = e->control.head;
         if (!form_syn(e, stream) || !form_update(e, stream) || !form_fin(e, stream)) {
             return false;
         }
-        (void)control_pop(e);
+        (void)control_pop(&e->control);
         smux__send_schedule(e, stream);
         smux__stream_settle(e, stream);
     }
@@ -365,7 +346,7 @@ static uint32_t move_payload(smux_engine *e, struct smux_estream *stream, uint32
     uint32_t done = 0;
 
     for (uint32_t pieces = 0; done < len && pieces < MAX_FRAME_PIECES; pieces++) {
-        uint32_t n = min_u32(chunk->end - chunk->begin, len - done);
+        uint32_t n = smux__min_u32(chunk->end - chunk->begin, len - done);
         smux__outbox_push(&e->outbox, chunk, chunk->base + chunk->begin, n);
         if (chunk->cap > 0) {
             e->send_queued -= n;
@@ -377,65 +358,63 @@ static uint32_t move_payload(smux_engine *e, struct smux_estream *stream, uint32
     return done;
 }
 
-static bool form_small_psh(smux_engine *e, struct smux_estream *stream, uint32_t len)
+/* Copies payload behind its header. Returns how much; 0 when there is no room. */
+static uint32_t form_small_psh(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
-    uint8_t payload[PACK_MAX];
+    uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + len);
     struct smux_iov iov[8];
     uint32_t done = 0;
 
-    if (smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + len) == NULL) {
-        return false;
+    if (p == NULL) {
+        return 0;
     }
     int n = smux__queue_peek(&stream->out, iov, 8);
     for (int i = 0; i < n && done < len; i++) {
-        uint32_t piece = min_u32((uint32_t)iov[i].len, len - done);
-        memcpy(payload + done, iov[i].base, piece);
+        uint32_t piece = smux__min_u32((uint32_t)iov[i].len, len - done);
+        memcpy(p + SMUX__HEADER_LEN + done, iov[i].base, piece);
         done += piece;
     }
-    (void)pack_frame(e, SMUX__CMD_PSH, stream->id, payload, (uint16_t)done);
+    seal_frame(e, p, SMUX__CMD_PSH, stream->id, done);
+    smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN + done);
     e->send_queued -= done;
     smux__queue_consume(&stream->out, &e->pool, done, NULL);
-    stream->sent += done;
-    stream->deficit -= (int32_t)done;
-    e->stats.payload_out += done;
-    return true;
+    return done;
 }
 
-static bool form_large_psh(smux_engine *e, struct smux_estream *stream, uint32_t len)
+/* Sends payload from where it is. Returns how much; 0 when there is no room. */
+static uint32_t form_large_psh(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
     if (smux__outbox_free_pieces(&e->outbox) < MAX_FRAME_PIECES + 1) {
-        return false;
+        return 0;
     }
     uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN);
     if (p == NULL) {
-        return false;
+        return 0;
     }
     smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN);
     uint32_t done = move_payload(e, stream, len);
-    struct smux__header h = {(uint8_t)e->version, SMUX__CMD_PSH, (uint16_t)done, stream->id};
-    smux__header_store(p, h);
-    stream->sent += done;
-    stream->deficit -= (int32_t)done;
-    e->stats.payload_out += done;
-    e->stats.wire_out += SMUX__HEADER_LEN + done;
-    e->last_out_us = e->now_us;
-    return true;
+    seal_frame(e, p, SMUX__CMD_PSH, stream->id, done);
+    return done;
 }
 
 /* One PSH of the stream whose turn it is; false when the outbox takes no more. A loan is never
  * copied: its owner waits for it anyway. */
 static bool form_psh(smux_engine *e, struct smux_estream *stream)
 {
-    uint32_t len =
-        min_u32(min_u32(stream->out.len, smux__send_room(e, stream)), e->config.max_frame_size);
+    uint32_t most = smux__min_u32(stream->out.len, smux__send_room(e, stream));
+    uint32_t len = smux__min_u32(most, e->config.max_frame_size);
     bool small = len <= PACK_MAX && !smux__stream_is(stream, STREAM_LENT);
 
-    if (!(small ? form_small_psh(e, stream, len) : form_large_psh(e, stream, len))) {
+    len = small ? form_small_psh(e, stream, len) : form_large_psh(e, stream, len);
+    if (len == 0) {
         return false;
     }
+    stream->sent += len;
+    stream->deficit -= (int32_t)len;
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = smux__engine_now_ms(e);
     stream->sent_ends_at = (uint32_t)e->stats.wire_out;
+    e->stats.payload_out += len;
     e->stats.frames_out.psh++;
     return true;
 }
@@ -478,7 +457,7 @@ bool smux_engine_wants_write(const smux_engine *e)
     if (e->error != SMUX_OK || e->version == 0) {
         return false;
     }
-    return e->outbox.len > 0 || e->control_head != NULL || e->data.head != NULL || e->nop_due ||
+    return e->outbox.len > 0 || e->control.head != NULL || e->data.head != NULL || e->nop_due ||
            refusal_is_due(e);
 }
 
@@ -510,7 +489,7 @@ int smux_engine_send_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov, 
 static void adapt_batch(smux_engine *e, size_t len)
 {
     if (len >= e->offered) {
-        e->batch_limit = MAX_BATCH;
+        e->batch_limit = SMUX__MAX_BATCH;
     } else {
         e->batch_limit = len > MIN_BATCH ? len : MIN_BATCH;
     }

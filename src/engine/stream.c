@@ -141,17 +141,23 @@ void smux__stream_unguard(smux_engine *e, struct smux_estream *stream)
     smux__send_schedule(e, stream);
 }
 
+/* An answer to our SYN has come, or cannot come any more [OPN-8]. */
+static void await_no_answer(smux_engine *e, struct smux_estream *stream)
+{
+    if ((stream->flags & (STREAM_LOCAL | STREAM_ANSWERED | STREAM_SYN_DUE)) == STREAM_LOCAL) {
+        stream->flags |= STREAM_ANSWERED;
+        e->n_unanswered--;
+        smux__send_release_held(e);
+    }
+}
+
 void smux__stream_heard(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_GUARDED)) {
         smux__stream_timer_stop(stream, TIMER_GUARD);
         smux__stream_unguard(e, stream);
     }
-    if ((stream->flags & (STREAM_LOCAL | STREAM_ANSWERED | STREAM_SYN_DUE)) == STREAM_LOCAL) {
-        stream->flags |= STREAM_ANSWERED;
-        e->n_unanswered--;
-        smux__send_release_held(e);
-    }
+    await_no_answer(e, stream);
 }
 
 /* --- birth and end ----------------------------------------------------------------------- */
@@ -249,11 +255,7 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
     }
     smux__stream_cancel_syn(e, stream);
     smux__stream_sent_fin(e, stream);
-    if ((stream->flags & (STREAM_LOCAL | STREAM_ANSWERED | STREAM_SYN_DUE)) == STREAM_LOCAL) {
-        stream->flags |= STREAM_ANSWERED; /* nothing more can come */
-        e->n_unanswered--;
-        smux__send_release_held(e);
-    }
+    await_no_answer(e, stream); /* nothing more can come */
 }
 
 void smux__stream_free(smux_engine *e, struct smux_estream *stream)
@@ -329,13 +331,14 @@ void smux__stream_settle(smux_engine *e, struct smux_estream *stream)
         return; /* comes back here when its turn has come */
     }
     if (smux__stream_is(stream, STREAM_IN_TABLE) && is_over(stream)) {
-        if (!smux__stream_is(stream, STREAM_DISCARD) && may_discard(e, stream)) {
-            begin_discard(e, stream);
-            return;
-        }
-        if (smux__timer_running(&stream->timer) && stream->timer_kind == TIMER_DISCARD &&
-            may_discard(e, stream)) {
-            return;
+        if (may_discard(e, stream)) {
+            if (!smux__stream_is(stream, STREAM_DISCARD)) {
+                begin_discard(e, stream);
+                return;
+            }
+            if (smux__timer_running(&stream->timer) && stream->timer_kind == TIMER_DISCARD) {
+                return;
+            }
         }
         leave_table(e, stream);
         if (smux__stream_is(stream, STREAM_HANDLE)) {

@@ -1,10 +1,5 @@
 #include "window.h"
 
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 uint32_t smux__window_room(const struct smux__send_window *w, uint32_t sent)
 {
     uint32_t inflight = sent - w->acked;
@@ -38,7 +33,7 @@ enum smux__update smux__window_update(struct smux__send_window *w, uint32_t sent
 bool smux__window_is_silly(const struct smux__send_window *w, uint32_t sent, uint32_t room,
                            uint32_t pending)
 {
-    uint32_t worth = min_u32(min_u32(pending, SMUX__SILLY_WINDOW), w->wnd / 2);
+    uint32_t worth = smux__min_u32(smux__min_u32(pending, SMUX__SILLY_WINDOW), w->wnd / 2);
 
     return sent != w->acked && room < worth;
 }
@@ -47,5 +42,5 @@ uint32_t smux__window_update_step(uint32_t window)
 {
     uint32_t half = window / 2;
 
-    return min_u32(half > 0 ? half : 1, SMUX__MAX_UPDATE_STEP);
+    return smux__min_u32(half > 0 ? half : 1, SMUX__MAX_UPDATE_STEP);
 }

@@ -19,6 +19,11 @@
 /* The largest amount for whose sake a sender waits for more room [WIN-8]. */
 #define SMUX__SILLY_WINDOW 1024u
 
+static inline uint32_t smux__min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /* What a sender knows of its window. */
 struct smux__send_window {
     uint32_t acked; /* last accepted CONSUMED */
