@@ -255,6 +255,10 @@ void smux__send_stop(smux_engine *e);
 /* Bytes of payload that version and window let a stream send now. */
 uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream);
 
+/* Aborts a stream whose data waits for credit that cannot come any more [END-3]. It stays in the
+ * table until its FIN is formed. */
+void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream);
+
 /* Queues the refusal of a stream [OPN-4]. */
 void smux__send_refusal(smux_engine *e, uint32_t id);
 

@@ -217,19 +217,6 @@ static void truncate_stream(smux_engine *e, struct smux_estream *stream)
     smux__stream_notify(e, stream);
 }
 
-/* A peer that has ended its output sends no credit: what waits for it will never go [END-3]. */
-static void cut_starved_streams(smux_engine *e)
-{
-    uint32_t cursor = 0;
-    struct smux_estream *stream;
-
-    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (stream->out.len > 0 && stream->error == SMUX_OK && smux__send_room(e, stream) == 0) {
-            smux__stream_abort(e, stream, SMUX_EPIPE); /* stays in the table until its FIN */
-        }
-    }
-}
-
 static const char *why_ended(const smux_engine *e)
 {
     if (e->stats.wire_in == 0) { /* what a peer of the other version does, among others */
@@ -241,9 +228,6 @@ static const char *why_ended(const smux_engine *e)
 
 void smux__engine_check_ended(smux_engine *e)
 {
-    if (e->input_ended && e->error == SMUX_OK && e->data.head == NULL && e->outbox.len == 0) {
-        cut_starved_streams(e);
-    }
     if (e->input_ended && e->n_unfinished == 0 && e->outbox.len == 0) {
         smux__engine_fail(e, e->truncated ? SMUX_ETRUNCATED : SMUX_EOF, why_ended(e));
     }
@@ -262,6 +246,7 @@ void smux_engine_recv_eof(smux_engine *e, uint64_t now_us)
     e->truncated = e->decoder.head_len > 0 || e->decoder.body_left > 0;
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
         truncate_stream(e, stream);
+        smux__send_cut_starved(e, stream);
     }
     smux__engine_check_ended(e);
 }

@@ -169,6 +169,14 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream)
+{
+    if (e->input_ended && stream->out.len > 0 && stream->error == SMUX_OK &&
+        smux__send_room(e, stream) == 0) {
+        smux__stream_abort(e, stream, SMUX_EPIPE);
+    }
+}
+
 void smux__send_stop(smux_engine *e)
 {
     while (e->control.head != NULL) {
@@ -442,6 +450,7 @@ static bool form_data(smux_engine *e)
         if (!payload_may_go(e, stream)) {
             smux__send_unschedule(e, stream);
             smux__send_schedule(e, stream); /* its FIN may be next */
+            smux__send_cut_starved(e, stream);
         } else if (stream->deficit <= 0) {
             smux__sched_remove(&e->data, stream);
             smux__sched_push(&e->data, stream);

@@ -231,6 +231,51 @@ START_TEST(END_3_streams_opened_after_the_end_fail)
 }
 END_TEST
 
+/* A stream whose peer has finished, has ended its output, and has left a window of 1000 bytes for
+ * 5000: the rest waits for credit that cannot come any more. */
+static void expect_starved(struct wire *w, smux_estream *stream)
+{
+    expect_status(w, stream, SMUX_EPIPE);
+    expect_fin(w, 3);
+    expect_quiet(w);
+    ck_assert_int_eq(smux_engine_error(w->engine), SMUX_EOF);
+    expect_status(w, stream, SMUX_EPIPE);
+    smux_estream_close(w->engine, stream);
+    wire_stop(w);
+}
+
+START_TEST(END_3_data_without_window_fails_at_the_end)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    wire_upd(&w, 3, 0, 1000);
+    wire_write(&w, stream, 5000);
+    expect_data(&w, 3, 1000);
+    wire_fin(&w, 3);
+    smux_engine_recv_eof(w.engine, w.now);
+    expect_starved(&w, stream);
+}
+END_TEST
+
+START_TEST(END_3_data_that_uses_up_the_window_after_the_end_fails)
+{
+    smux_estream *stream;
+    size_t len;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    wire_upd(&w, 3, 0, 1000);
+    wire_fin(&w, 3);
+    smux_engine_recv_eof(w.engine, w.now);
+    wire_write(&w, stream, 5000);
+    expect_data(&w, 3, 1000);
+    ck_assert_int_eq(smux_estream_write(w.engine, stream, "x", 1, &len), SMUX_EPIPE);
+    expect_starved(&w, stream);
+}
+END_TEST
+
 START_TEST(END_4_drain_ends_streams_behind_their_data)
 {
     smux_estream *streams[3], *stream;
@@ -347,6 +392,8 @@ int main(void)
     add_every_split(tc, END_3_end_inside_a_frame);
     add_every_split(tc, END_3_end_without_streams_is_clean);
     add_every_split(tc, END_3_streams_opened_after_the_end_fail);
+    add_every_split(tc, END_3_data_without_window_fails_at_the_end);
+    add_every_split(tc, END_3_data_that_uses_up_the_window_after_the_end_fails);
     add_every_split(tc, END_4_drain_ends_streams_behind_their_data);
     add_every_split(tc, END_4_drain_refuses_new_streams_and_goes_on_reading);
     add_every_split(tc, END_4_drained_when_the_last_byte_is_taken);
