@@ -140,7 +140,11 @@ struct smux_config {
     uint32_t max_frame_size; /**< largest payload sent in a frame, 1..65535 bytes; 32768 */
     uint32_t
         max_receive_buffer; /**< budget of the session for unread data in bytes; 4 MiB [BKT-1] */
-    uint32_t max_stream_buffer; /**< v2: window of a stream in bytes; 65536 */
+    uint32_t max_stream_buffer; /**< v2: fixed window of a stream in bytes; 0: it tunes itself,
+                                     from 262144 (or max_receive_buffer if that is less) up */
+    uint32_t max_window_growth; /**< v2: bytes by which the windows of all streams that tune
+                                     themselves may grow, and with them the budget, while the
+                                     application keeps up; 64 MiB; SMUX_OFF = none */
 
     uint32_t keepalive_interval_ms; /**< a NOP each interval; 10000; SMUX_OFF sends none [KA-1] */
     uint32_t keepalive_timeout_ms;  /**< silence that ends the session; 30000 [KA-4] */
@@ -219,17 +223,18 @@ struct smux_session_stats {
     uint64_t syn_ignored;       /**< SYN for a known id [RCV-5] */
     uint64_t psh_after_fin;     /**< dropped [RCV-10] */
     uint64_t upd_stale;         /**< ignored as older [RCV-17] */
-    uint64_t windows_shrunk;    /**< updates that offered less than max_stream_buffer because of
+    uint64_t windows_shrunk;    /**< updates that offered less than the stream's window because of
                                        the budget [BKT-7] */
+    uint64_t windows_grown;     /**< times a window that tunes itself doubled */
     uint64_t receive_pauses;    /**< times the budget was exhausted */
     uint64_t receive_paused_us; /**< total time of these pauses */
     uint32_t streams_now;       /**< in the table now */
     uint32_t backlog_now;       /**< waiting to be accepted now */
     uint32_t receive_buffer;    /**< bytes of memory charged to the budget now */
-    uint32_t receive_budget;    /**< its limit */
-    uint32_t credit_now;        /**< v2: credit granted and not yet used by the peer, now */
-    uint32_t send_buffer;       /**< bytes accepted from writers and not yet formed into frames */
-    uint32_t version;           /**< 1 or 2; 0 while unknown */
+    uint32_t receive_budget; /**< its limit now: max_receive_buffer and what windows have grown */
+    uint32_t credit_now;     /**< v2: credit granted and not yet used by the peer, now */
+    uint32_t send_buffer;    /**< bytes accepted from writers and not yet formed into frames */
+    uint32_t version;        /**< 1 or 2; 0 while unknown */
 };
 
 /** Counters of a stream. */

@@ -37,7 +37,7 @@ static void config_fill(struct smux_config *c)
     set_default(&c->version, 1);
     set_default(&c->max_frame_size, 32768);
     set_default(&c->max_receive_buffer, 4u << 20);
-    set_default(&c->max_stream_buffer, 65536);
+    set_default(&c->max_window_growth, 64u << 20);
     set_default(&c->keepalive_interval_ms, 10000);
     set_default(&c->keepalive_timeout_ms, 30000);
     set_default(&c->max_remote_streams, 16384);
@@ -80,10 +80,13 @@ static const char *config_fault(const struct smux_config *c, enum smux_role role
         return "max_receive_buffer must be 1..2147483647";
     }
     if (c->max_stream_buffer > 0x7FFFFFFF) {
-        return "max_stream_buffer must be 1..2147483647";
+        return "max_stream_buffer must be 0..2147483647";
     }
     if (c->max_stream_buffer > c->max_receive_buffer) {
         return "max_stream_buffer must not be larger than max_receive_buffer";
+    }
+    if (c->max_window_growth > 0x7FFFFFFF && c->max_window_growth != SMUX_OFF) {
+        return "max_window_growth must be 1..2147483647 or SMUX_OFF";
     }
     if (c->keepalive_mode > SMUX_KEEPALIVE_NEVER) {
         return "keepalive_mode must be one of enum smux_keepalive_mode";

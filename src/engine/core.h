@@ -6,6 +6,7 @@
  *   receive.c   what each received frame does
  *   stream.c    birth, end and timers of streams
  *   read.c      the application reads; credit for the peer
+ *   tune.c      how large a window should be
  *   write.c     the application writes
  *   send.c      frames -> bytes out; who sends next
  */
@@ -17,6 +18,7 @@
 #include "outbox.h"
 #include "stream.h"
 #include "table.h"
+#include "tune.h"
 #include "wire.h"
 
 #include <smux/engine.h>
@@ -128,6 +130,7 @@ struct smux_engine {
     struct smux__timer_list timers[TIMER_KINDS];
     struct smux__refusals refusals;
     struct smux__glitches glitches;
+    struct smux__tuner tuner;
 
     struct smux_session_stats stats;
     char error_text[160];
@@ -152,10 +155,16 @@ uint32_t smux__engine_now_ms(const smux_engine *e);
 
 /* --- decoder.c --- */
 
+/* Memory that received data may take: what is configured, and what windows have grown. */
+static inline uint64_t smux__engine_budget(const smux_engine *e)
+{
+    return e->config.max_receive_buffer + e->tuner.growth;
+}
+
 /* Tells whether the budget lets the next frame in [BKT-4]. */
 static inline bool smux__engine_has_budget(const smux_engine *e)
 {
-    return e->pool.charged < e->config.max_receive_buffer;
+    return e->pool.charged < smux__engine_budget(e);
 }
 
 /* Goes on decoding after memory was released. */

@@ -50,6 +50,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     engine_init_times(e, now_us);
     smux__pool_init(&e->pool, config->allocator, cache_limit(config));
     smux__table_init(&e->table, config->hash_seed);
+    smux__tune_init(e);
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
     }
@@ -374,7 +375,7 @@ static uint64_t refusal_at(const smux_engine *e)
 
 uint64_t smux_engine_deadline(const smux_engine *e)
 {
-    uint64_t first = e->trim_at_us;
+    uint64_t first = e->trim_at_us < e->tuner.look_at_us ? e->trim_at_us : e->tuner.look_at_us;
     const uint64_t others[] = {nop_at(e),   silence_at(e), frame_at(e),  send_stall_at(e),
                                stall_at(e), idle_at(e),    refusal_at(e)};
 
@@ -447,6 +448,7 @@ int smux_engine_tick(smux_engine *e, uint64_t now_us)
     if (e->now_us >= nop_at(e)) {
         e->nop_due = e->error == SMUX_OK;
     }
+    smux__tune_tick(e);
     if (e->now_us >= e->trim_at_us) {
         trim(e);
     }
@@ -472,7 +474,7 @@ void smux_engine_stats(const smux_engine *e, struct smux_session_stats *out_stat
     out_stats->streams_now = e->n_streams;
     out_stats->backlog_now = e->n_backlog;
     out_stats->receive_buffer = (uint32_t)e->pool.charged;
-    out_stats->receive_budget = e->config.max_receive_buffer;
+    out_stats->receive_budget = (uint32_t)smux__engine_budget(e);
     out_stats->credit_now = (uint32_t)(e->credit < UINT32_MAX ? e->credit : UINT32_MAX);
     out_stats->send_buffer = (uint32_t)e->send_queued;
     out_stats->version = e->version;

@@ -53,13 +53,14 @@ void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t
     }
 }
 
-/* Half of what the budget has left over: n busy streams settle at a fair (n + 1)th part each. */
-static uint32_t choose_window(smux_engine *e)
+/* What the window itself has grown, and half of what the budget else has left over: n busy streams
+ * settle at a fair (n + 1)th part each. */
+static uint32_t choose_window(smux_engine *e, const struct smux_estream *stream)
 {
-    uint32_t most = e->config.max_stream_buffer;
-    int64_t free_budget =
-        (int64_t)e->config.max_receive_buffer - (int64_t)e->pool.charged - e->credit;
-    int64_t share = free_budget / 2;
+    uint32_t most = smux__tune_window(e, stream);
+    int64_t left = (int64_t)smux__engine_budget(e) - (int64_t)e->pool.charged - e->credit;
+    int64_t grown = smux__tune_growth(stream);
+    int64_t share = left > grown ? grown + (left - grown) / 2 : left;
 
     if (share >= (int64_t)most) {
         return most;
@@ -70,8 +71,11 @@ static uint32_t choose_window(smux_engine *e)
 
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
 {
+    if (smux__stream_is(stream, STREAM_UPD_SENT)) {
+        smux__tune_update(e, stream);
+    }
     e->credit -= smux__stream_credit(stream);
-    stream->advertised = choose_window(e);
+    stream->advertised = choose_window(e, stream);
     stream->updated_at = (uint32_t)stream->consumed;
     stream->flags |= STREAM_UPD_SENT;
     if (stream->advertised > stream->max_advertised) {

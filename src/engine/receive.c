@@ -214,6 +214,9 @@ void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t le
     stream->received += len;
     e->credit += smux__stream_credit(stream);
     e->stats.payload_in += len;
+    if (stream->tuning != NULL) {
+        smux__tune_received(e, stream);
+    }
     smux__stream_notify(e, stream);
 }
 

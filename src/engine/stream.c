@@ -253,6 +253,7 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
     } else {
         e->n_streams--;
     }
+    smux__tune_forget(e, stream);
     smux__stream_cancel_syn(e, stream);
     smux__stream_sent_fin(e, stream);
     await_no_answer(e, stream); /* nothing more can come */
@@ -275,6 +276,7 @@ void smux__stream_free(smux_engine *e, struct smux_estream *stream)
         e->post.stream = NULL;
     }
     smux__queue_clear(&stream->in, &e->pool);
+    smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
     e->pool.alloc.free(stream, e->pool.alloc.ctx);
 }
@@ -358,6 +360,7 @@ static void cut(smux_engine *e, struct smux_estream *stream, int status)
     stream->error = (int8_t)status;
     smux__decoder_forget(e, stream);
     smux__queue_clear(&stream->in, &e->pool);
+    smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
     smux__send_unschedule(e, stream);
     if (!smux__stream_is(stream, STREAM_GUARDED)) {

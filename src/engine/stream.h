@@ -99,6 +99,7 @@ struct smux_estream {
     struct smux__link sched;
     struct smux__link ready;
     struct smux_estream *control_next;
+    struct smux__tuning *tuning; /* v2: NULL while nothing is known of the window it needs */
 };
 
 /* A list linked through one of the links above. */

@@ -30,7 +30,8 @@ static size_t heap_limit(const struct sim *sim, unsigned side,
                          const struct smux_session_stats *stats)
 {
     const struct smux_config *c = &sim->config[side];
-    size_t budget = c->max_receive_buffer;
+    bool tunes = c->max_stream_buffer == 0 && c->max_window_growth != SMUX_OFF;
+    size_t budget = c->max_receive_buffer + (tunes ? c->max_window_growth : 0);
     size_t sending = c->max_send_buffer != 0 ? c->max_send_buffer : 1 << 20;
     size_t streams = stats->streams_now + stats->backlog_now + sim->num_planned[1 - side] +
                      sim->num_planned[side];

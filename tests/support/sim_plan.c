@@ -29,7 +29,8 @@ static void plan_limits(struct smux_config *c, struct rng *rng)
     uint32_t budget = rng_log(rng, window, 4 << 20);
 
     c->max_frame_size = pick(rng, 30, 0, rng_log(rng, 1, 65535));
-    c->max_stream_buffer = window;
+    c->max_stream_buffer = pick(rng, 40, 0, window);
+    c->max_window_growth = pick(rng, 30, SMUX_OFF, rng_log(rng, 1, 4 << 20));
     c->max_receive_buffer = budget;
     c->max_stream_send_buffer = pick(rng, 50, 0, rng_log(rng, 1, 262144));
     c->max_send_buffer = pick(rng, 50, 0, rng_log(rng, 1, 1 << 20));
@@ -100,8 +101,12 @@ static uint32_t plan_scale(const struct sim *sim, uint32_t num_streams)
         if (sim->config[i].max_frame_size != 0 && sim->config[i].max_frame_size * 300 < scale) {
             scale = sim->config[i].max_frame_size * 300;
         }
-        if (sim->config[i].max_stream_buffer * 300 < scale) {
-            scale = sim->config[i].max_stream_buffer * 300;
+        uint32_t window = sim->config[i].max_stream_buffer;
+        if (window == 0) {
+            window = sim->config[i].max_receive_buffer;
+        }
+        if (window < scale / 300) {
+            scale = window * 300;
         }
     }
     scale /= num_streams > 0 ? num_streams : 1;

@@ -20,6 +20,7 @@ struct smux_config wire_config(unsigned version)
 
     smux_config_init(&config);
     config.version = version;
+    config.max_stream_buffer = 65536;
     config.keepalive_interval_ms = SMUX_OFF;
     config.accept_guard_ms = SMUX_OFF;
     config.fin_linger_ms = SMUX_OFF;

@@ -73,7 +73,8 @@ struct wire {
     size_t num_flows;
 };
 
-/** A configuration of `version` without keepalive, accept guard and FIN linger. */
+/** A configuration of `version` without keepalive, accept guard and FIN linger, and with
+ *  windows of 65536 bytes that do not tune themselves. */
 struct smux_config wire_config(unsigned version);
 
 /** Makes the engine; a NULL configuration means wire_config(1). */

@@ -15,7 +15,8 @@ START_TEST(zeros_mean_the_defaults_of_go)
     ck_assert_uint_eq(c.version, 1);
     ck_assert_uint_eq(c.max_frame_size, 32768);
     ck_assert_uint_eq(c.max_receive_buffer, 4194304);
-    ck_assert_uint_eq(c.max_stream_buffer, 65536);
+    ck_assert_uint_eq(c.max_stream_buffer, 0);
+    ck_assert_uint_eq(c.max_window_growth, 64 << 20);
     ck_assert_uint_eq(c.keepalive_interval_ms, 10000);
     ck_assert_uint_eq(c.keepalive_timeout_ms, 30000);
 }
@@ -31,7 +32,8 @@ START_TEST(unknown_fields_of_an_older_caller_get_defaults)
     old.version = 2;
     ck_assert_int_eq(smux__config_resolve(&c, &old, SMUX_CLIENT, NULL), SMUX_OK);
     ck_assert_uint_eq(c.version, 2);
-    ck_assert_uint_eq(c.max_stream_buffer, 65536);
+    ck_assert_uint_eq(c.max_stream_buffer, 0);
+    ck_assert_uint_eq(c.max_window_growth, 64 << 20);
 }
 END_TEST
 
@@ -59,6 +61,10 @@ static void set_window_above_budget(struct smux_config *c)
 {
     c->max_receive_buffer = 1000;
     c->max_stream_buffer = 1001;
+}
+static void set_growth(struct smux_config *c)
+{
+    c->max_window_growth = 0x80000000u;
 }
 static void set_timeout(struct smux_config *c)
 {
@@ -90,17 +96,12 @@ static const struct {
     void (*spoil)(struct smux_config *c);
     const char *field; /* that the message must name */
 } refusals[] = {
-    {set_version, "version"},
-    {set_auto, "client"},
-    {set_frame, "max_frame_size"},
-    {set_budget, "max_receive_buffer"},
-    {set_window, "max_stream_buffer"},
-    {set_window_above_budget, "must not be larger than"},
-    {set_timeout, "keepalive_timeout_ms"},
-    {set_mode, "keepalive_mode"},
-    {set_linger, "fin_linger_ms"},
-    {set_refusals, "max_refusals"},
-    {set_allocator, "allocator"},
+    {set_version, "version"},          {set_auto, "client"},
+    {set_frame, "max_frame_size"},     {set_budget, "max_receive_buffer"},
+    {set_window, "max_stream_buffer"}, {set_window_above_budget, "must not be larger than"},
+    {set_growth, "max_window_growth"}, {set_timeout, "keepalive_timeout_ms"},
+    {set_mode, "keepalive_mode"},      {set_linger, "fin_linger_ms"},
+    {set_refusals, "max_refusals"},    {set_allocator, "allocator"},
     {set_size, "struct_size"},
 };
 #define N_REFUSALS (int)(sizeof(refusals) / sizeof(refusals[0]))

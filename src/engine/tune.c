@@ -1,0 +1,217 @@
+#include "core.h"
+
+/* A round shorter than this cannot be told from the time a thread waits for a processor. */
+#define MIN_ROUND_US 1000u
+/* Between two looks for windows that have become too large. */
+#define LOOK_US 1000000u
+
+/* The stream windows are not ours to change if the application has set them. */
+static bool is_fixed(const smux_engine *e)
+{
+    return e->version != 2 || e->config.max_stream_buffer != 0 ||
+           e->config.max_window_growth == SMUX_OFF;
+}
+
+static uint32_t first_window(const smux_engine *e)
+{
+    uint32_t set = e->config.max_stream_buffer;
+
+    return set != 0 ? set : smux__min_u32(SMUX__INITIAL_WINDOW, e->config.max_receive_buffer);
+}
+
+void smux__tune_init(smux_engine *e)
+{
+    e->tuner.look_at_us = SMUX_NEVER;
+}
+
+uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stream)
+{
+    return stream->tuning != NULL ? stream->tuning->window : first_window(e);
+}
+
+uint32_t smux__tune_growth(const struct smux_estream *stream)
+{
+    return stream->tuning != NULL ? stream->tuning->room : 0;
+}
+
+/* --- watching ------------------------------------------------------------------------------ */
+
+static void watch(smux_engine *e, struct smux_estream *stream)
+{
+    const struct smux_allocator *alloc = &e->pool.alloc;
+    struct smux__tuner *tuner = &e->tuner;
+    struct smux__tuning *tuning = alloc->alloc(sizeof(*tuning), alloc->ctx);
+
+    if (tuning == NULL) {
+        return; /* the window stays as it is */
+    }
+    *tuning = (struct smux__tuning){
+        .stream = stream,
+        .next = tuner->head,
+        .window = first_window(e),
+        .asked_us = SMUX_NEVER,
+        .dry_us = SMUX_NEVER,
+        .seen = stream->consumed,
+    };
+    if (tuner->head != NULL) {
+        tuner->head->prev = tuning;
+    } else {
+        tuner->looked_us = e->now_us;
+        tuner->look_at_us = e->now_us + LOOK_US;
+    }
+    tuner->head = tuning;
+    stream->tuning = tuning;
+}
+
+/* Takes room for a window into the budget, or returns some. */
+static void resize(smux_engine *e, struct smux__tuning *tuning, uint32_t window, uint32_t room)
+{
+    e->tuner.growth -= tuning->room;
+    e->tuner.growth += room;
+    tuning->window = window;
+    tuning->room = room;
+}
+
+void smux__tune_forget(smux_engine *e, struct smux_estream *stream)
+{
+    struct smux__tuning *tuning = stream->tuning;
+
+    if (tuning == NULL) {
+        return;
+    }
+    resize(e, tuning, first_window(e), 0);
+    *(tuning->prev != NULL ? &tuning->prev->next : &e->tuner.head) = tuning->next;
+    if (tuning->next != NULL) {
+        tuning->next->prev = tuning->prev;
+    }
+    if (e->tuner.head == NULL) {
+        e->tuner.look_at_us = SMUX_NEVER;
+    }
+    stream->tuning = NULL;
+    e->pool.alloc.free(tuning, e->pool.alloc.ctx);
+}
+
+/* --- growing ------------------------------------------------------------------------------- */
+
+/* Bytes still to come before the sender has used up its window; one that avoids small frames may
+ * stop a little before [WIN-8]. Negative behind the answer. */
+static int32_t to_come(const struct smux_estream *stream, uint32_t edge)
+{
+    return (int32_t)(edge - (uint32_t)stream->received);
+}
+
+static bool is_dry(int32_t left)
+{
+    return left >= 0 && left < (int32_t)SMUX__SILLY_WINDOW;
+}
+
+void smux__tune_update(smux_engine *e, struct smux_estream *stream)
+{
+    if (is_fixed(e)) {
+        return;
+    }
+    if (stream->tuning == NULL) {
+        watch(e, stream);
+    }
+    struct smux__tuning *tuning = stream->tuning;
+    if (tuning != NULL && tuning->asked_us == SMUX_NEVER) {
+        tuning->edge = stream->updated_at + stream->advertised;
+        tuning->asked_us = e->now_us;
+        tuning->dry_us = is_dry(to_come(stream, tuning->edge)) ? e->now_us : SMUX_NEVER;
+    }
+}
+
+/* What the peer may have sent for a larger window keeps its room until it was read. */
+static uint32_t room_for(const smux_engine *e, const struct smux__tuning *tuning, uint32_t window)
+{
+    uint32_t unread = smux__min_u32(tuning->stream->in.len, tuning->room + first_window(e));
+    uint32_t most = window > unread ? window : unread;
+
+    return most - first_window(e);
+}
+
+static void grow(smux_engine *e, struct smux__tuning *tuning)
+{
+    uint64_t left = e->config.max_window_growth - e->tuner.growth;
+    uint32_t room = SMUX__MAX_WINDOW - tuning->window;
+    uint32_t more = tuning->window < room ? tuning->window : room;
+
+    more = more < left ? more : (uint32_t)left;
+    if (more > 0) {
+        uint32_t window = tuning->window + more;
+        resize(e, tuning, window, room_for(e, tuning, window));
+        e->stats.windows_grown++;
+        tuning->stream->flags |= STREAM_UPD_DUE; /* [UPD-2] */
+        smux__send_schedule(e, tuning->stream);
+    }
+}
+
+/* The answer has come. */
+static void judge(smux_engine *e, struct smux__tuning *tuning)
+{
+    const struct smux_estream *stream = tuning->stream;
+    uint64_t round_us = e->now_us - tuning->asked_us;
+    uint64_t idle_us = tuning->dry_us != SMUX_NEVER ? e->now_us - tuning->dry_us : 0;
+    int32_t unread = (int32_t)(tuning->edge - (uint32_t)stream->consumed);
+
+    tuning->asked_us = SMUX_NEVER;
+    if (idle_us > 0 && idle_us >= round_us / 16 && unread <= (int32_t)(tuning->window / 4)) {
+        tuning->round_us = round_us > MIN_ROUND_US ? round_us : MIN_ROUND_US;
+        grow(e, tuning);
+    }
+}
+
+void smux__tune_received(smux_engine *e, struct smux_estream *stream)
+{
+    struct smux__tuning *tuning = stream->tuning;
+
+    if (tuning->asked_us == SMUX_NEVER) {
+        return;
+    }
+    int32_t left = to_come(stream, tuning->edge);
+    if (left < 0) {
+        judge(e, tuning);
+    } else if (tuning->dry_us == SMUX_NEVER && is_dry(left)) {
+        tuning->dry_us = e->now_us;
+    }
+}
+
+/* --- shrinking ----------------------------------------------------------------------------- */
+
+/* Halves the window of a stream that makes little use of it. */
+static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_us)
+{
+    struct smux_estream *stream = tuning->stream;
+    uint64_t used = stream->consumed - tuning->seen;
+    uint32_t window = tuning->window;
+
+    tuning->seen = stream->consumed;
+    if (used * tuning->round_us / elapsed_us < window / 4) {
+        window = window / 2 > first_window(e) ? window / 2 : first_window(e);
+    }
+    resize(e, tuning, window, room_for(e, tuning, window));
+    if (used == 0 && tuning->room == 0) {
+        smux__tune_forget(e, stream);
+    }
+    if (!smux__stream_is(stream, STREAM_FIN_RCVD) && stream->advertised > window) {
+        stream->flags |= STREAM_UPD_DUE;
+        smux__send_schedule(e, stream);
+    }
+}
+
+void smux__tune_tick(smux_engine *e)
+{
+    struct smux__tuner *tuner = &e->tuner;
+    struct smux__tuning *next;
+
+    if (e->now_us < tuner->look_at_us) {
+        return;
+    }
+    uint64_t elapsed_us = e->now_us - tuner->looked_us;
+    tuner->looked_us = e->now_us;
+    tuner->look_at_us = e->now_us + LOOK_US;
+    for (struct smux__tuning *tuning = tuner->head; tuning != NULL; tuning = next) {
+        next = tuning->next;
+        look(e, tuning, elapsed_us);
+    }
+}

@@ -1,0 +1,71 @@
+/*
+ * tune.h - windows that tune themselves (version 2).
+ *
+ * A stream starts with the window that both ends assume anyway [WIN-1]. Whether it is too small is
+ * seen from here, without help of the peer: an update that moves the end of the window from E to E'
+ * is answered, a round trip later, by the first byte behind E.
+ *
+ *      update        last byte before E        first byte behind E
+ *        |-- bytes come --|------ nothing comes ------|            the window stops the sender
+ *        |-------------- bytes come ------------------|            it does not
+ *
+ * If nothing came for a sixteenth of that time or more, and the application had read everything
+ * meanwhile, the window doubles: the line was idle although both ends would have gone on. The time
+ * between updates says nothing of this and is not used, nor is an estimate of the round trip.
+ *
+ * It halves, second by second, while four times of what is read in such a round would still fit
+ * into it: so it follows an application that slows down or stops.
+ *
+ * What windows have grown beyond their first size is added to the budget of the session, up to
+ * max_window_growth: a peer has to be read from in order to occupy more memory.
+ */
+#ifndef SMUX__TUNE_H
+#define SMUX__TUNE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct smux_engine;
+struct smux_estream;
+
+/* What a stream has besides, while its window is watched. */
+struct smux__tuning {
+    struct smux_estream *stream;
+    struct smux__tuning *prev, *next; /* in tuner.head */
+    uint32_t window;                  /* to be offered if the budget allows */
+    uint32_t room;                    /* in the budget: the window, or what came for an older one */
+    uint32_t edge;                    /* E: the byte behind it answers an update, */
+    uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
+    uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */
+    uint64_t round_us;                /* from update to answer when the window grew last */
+    uint64_t seen;                    /* stream.consumed at the last look */
+};
+
+struct smux__tuner {
+    struct smux__tuning *head; /* streams that are watched */
+    uint64_t growth;           /* sum of what their windows have grown */
+    uint64_t look_at_us;       /* next look at all of them; SMUX_NEVER if there are none */
+    uint64_t looked_us;        /* the last one */
+};
+
+void smux__tune_init(struct smux_engine *e);
+
+/* The window that a stream is worth, whatever the budget says. */
+uint32_t smux__tune_window(const struct smux_engine *e, const struct smux_estream *stream);
+
+/* What was added to the budget for this stream. */
+uint32_t smux__tune_growth(const struct smux_estream *stream);
+
+/* To be called before an update of a stream that was told a window before is formed. */
+void smux__tune_update(struct smux_engine *e, struct smux_estream *stream);
+
+/* To be called when payload of a watched stream has arrived. */
+void smux__tune_received(struct smux_engine *e, struct smux_estream *stream);
+
+/* Watches a stream no more; what it had grown is given back. */
+void smux__tune_forget(struct smux_engine *e, struct smux_estream *stream);
+
+/* Looks for windows that have become too large, when it is time to. */
+void smux__tune_tick(struct smux_engine *e);
+
+#endif

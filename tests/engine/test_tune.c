@@ -1,0 +1,190 @@
+/*
+ * test_tune.c - windows that tune themselves: as large as the line needs, no larger, and only
+ * for those who read.
+ *
+ * ctest-timeout: 600
+ */
+#include "support/line.h"
+#include "support/suite.h"
+
+#include <stdlib.h>
+
+#define MBIT UINT64_C(125000) /* bytes a second */
+
+/* A line is some 100 KB: too much for a stack. */
+static struct line line;
+
+static uint64_t run_and_count(uint64_t us)
+{
+    uint64_t before = line.streams[0].read;
+
+    line_run(&line, us);
+    return line.streams[0].read - before;
+}
+
+/* The whole point: nothing is configured, and a long line is full within ten round trips. */
+static const struct {
+    uint64_t mbit, rtt_ms;
+} lines[] = {{100, 2}, {1000, 10}, {200, 50}, {200, 100}, {100, 200}};
+
+START_TEST(a_stream_fills_the_line_within_ten_round_trips)
+{
+    uint64_t rate = lines[_i].mbit * MBIT, rtt_us = lines[_i].rtt_ms * 1000;
+
+    line_start(&line, rate, rtt_us / 2, NULL, NULL);
+    (void)line_open(&line, LINE_FAST);
+    line_run(&line, 10 * rtt_us);
+    uint64_t got = run_and_count(10 * rtt_us);
+    ck_assert_uint_ge(got * 1000000 / (10 * rtt_us), rate * 90 / 100);
+    /* And a window is not much larger than that takes. */
+    uint64_t product = rate * rtt_us / 1000000;
+    ck_assert_uint_le(line_stats(&line).receive_budget - 4194304, 4 * product + 262144);
+    ck_assert_uint_lt(line.heap[1].peak, 4194304);
+    line_stop(&line);
+}
+END_TEST
+
+START_TEST(a_window_that_is_configured_stays)
+{
+    struct smux_config config;
+
+    smux_config_init(&config);
+    config.version = 2;
+    config.max_stream_buffer = 65536;
+    line_start(&line, 100 * MBIT, 50000, &config, &config);
+    (void)line_open(&line, LINE_FAST);
+    line_run(&line, 1000000);
+    /* The law of window / RTT, which only a window can break; half of it is lost when an update
+     * comes each half window. */
+    uint64_t got = run_and_count(1000000);
+    ck_assert_uint_le(got, 10 * 65536);
+    ck_assert_uint_ge(got, 5 * 65536);
+    ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    line_stop(&line);
+}
+END_TEST
+
+START_TEST(growth_is_limited_for_the_whole_session)
+{
+    struct smux_config config;
+
+    smux_config_init(&config);
+    config.version = 2;
+    config.max_window_growth = _i == 0 ? 1000000 : SMUX_OFF;
+    line_start(&line, 1000 * MBIT, 50000, NULL, &config);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 1000000);
+    ck_assert_uint_eq(line_stats(&line).receive_budget, 4194304 + (_i == 0 ? 1000000 : 0));
+    line_stop(&line);
+}
+END_TEST
+
+/* A reader that is slower than the line needs no window for the line, and gets none. */
+START_TEST(a_slow_reader_does_not_grow)
+{
+    line_start(&line, 100 * MBIT, 50000, NULL, NULL);
+    (void)line_open(&line, 500000);
+    line_run(&line, 5000000);
+    ck_assert_uint_eq(line_stats(&line).receive_budget, 4194304);
+    ck_assert_uint_le(line.heap[1].peak, 600000);
+    line_stop(&line);
+}
+END_TEST
+
+START_TEST(a_reader_that_stops_earns_nothing)
+{
+    line_start(&line, 100 * MBIT, 50000, NULL, NULL);
+    (void)line_open(&line, 0);
+    line_run(&line, 5000000);
+    ck_assert_uint_eq(line_stats(&line).receive_budget, 4194304);
+    ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    line_stop(&line);
+}
+END_TEST
+
+/* _i == 0: the writer falls silent; 1: the reader becomes slow */
+START_TEST(a_window_shrinks_when_it_is_not_used)
+{
+    line_start(&line, 100 * MBIT, 50000, NULL, NULL);
+    (void)line_open(&line, LINE_FAST);
+    line_run(&line, 2000000);
+    ck_assert_uint_ge(line_stats(&line).receive_budget, 4194304 + 1000000);
+    line.streams[0].quiet = _i == 0;
+    line.streams[0].rate = _i == 0 ? LINE_FAST : 500000;
+    line_run(&line, 15000000);
+    ck_assert_uint_eq(line_stats(&line).receive_budget, 4194304);
+
+    struct smux_stream_stats stats;
+    smux_estream_stats(line.engine[1], line.streams[0].server, &stats);
+    ck_assert_uint_le(stats.recv_window, 262144);
+
+    /* And grows again. */
+    line.streams[0].quiet = false;
+    line.streams[0].rate = LINE_FAST;
+    line_run(&line, 1000000);
+    uint64_t got = run_and_count(1000000);
+    ck_assert_uint_ge(got, 100 * MBIT * 90 / 100);
+    line_stop(&line);
+}
+END_TEST
+
+START_TEST(growth_ends_with_the_stream)
+{
+    line_start(&line, 100 * MBIT, 50000, NULL, NULL);
+    (void)line_open(&line, LINE_FAST);
+    line_run(&line, 2000000);
+    ck_assert_uint_gt(line_stats(&line).receive_budget, 4194304);
+    if (_i == 0) {
+        smux_estream_abort(line.engine[1], line.streams[0].server, SMUX_EABORTED);
+    } else {
+        line.streams[0].quiet = true;
+        ck_assert_int_eq(smux_estream_shutdown(line.engine[0], line.streams[0].client), SMUX_OK);
+        ck_assert_int_eq(smux_estream_shutdown(line.engine[1], line.streams[0].server), SMUX_OK);
+        line_run(&line, 2000000);
+    }
+    ck_assert_uint_eq(line_stats(&line).receive_budget, 4194304);
+    line_stop(&line);
+}
+END_TEST
+
+START_TEST(busy_streams_share_the_line)
+{
+    uint64_t sum = 0;
+
+    line_start(&line, 200 * MBIT, 50000, NULL, NULL);
+    for (unsigned i = 0; i < 8; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 1000000);
+    for (unsigned i = 0; i < 8; i++) {
+        sum -= line.streams[i].read;
+    }
+    line_run(&line, 1000000);
+    for (unsigned i = 0; i < 8; i++) {
+        sum += line.streams[i].read;
+    }
+    ck_assert_uint_ge(sum, 200 * MBIT * 90 / 100);
+    line_stop(&line);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tune");
+    TCase *tc = tcase_create("tune");
+
+    tcase_set_timeout(tc, 300);
+    tcase_add_loop_test(tc, a_stream_fills_the_line_within_ten_round_trips, 0,
+                        (int)(sizeof(lines) / sizeof(lines[0])));
+    tcase_add_test(tc, a_window_that_is_configured_stays);
+    tcase_add_loop_test(tc, growth_is_limited_for_the_whole_session, 0, 2);
+    tcase_add_test(tc, a_slow_reader_does_not_grow);
+    tcase_add_test(tc, a_reader_that_stops_earns_nothing);
+    tcase_add_loop_test(tc, a_window_shrinks_when_it_is_not_used, 0, 2);
+    tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
+    tcase_add_test(tc, busy_streams_share_the_line);
+    suite_add_tcase(suite, tc);
+    return suite_main(suite);
+}
