@@ -37,8 +37,10 @@ struct smux__tuning {
     uint32_t edge;                    /* E: the byte behind it answers an update, */
     uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
     uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */
-    uint64_t round_us;                /* from update to answer when the window grew last */
+    uint64_t round_us;                /* shortest time from update to answer of a stopped sender
+                                         that was seen since the last look, or before it */
     uint64_t seen;                    /* stream.consumed at the last look */
+    bool looked;                      /* no such time was seen since the last look */
 };
 
 struct smux__tuner {

@@ -26,8 +26,8 @@ void line_start(struct line *line, uint64_t rate, uint64_t delay_us,
         }
         heap_init(&line->heap[i]);
         config.allocator = &line->heap[i].allocator;
-        must(smux_engine_new(i == 0 ? SMUX_CLIENT : SMUX_SERVER, &config, 0, 0,
-                             &line->engine[i]) == SMUX_OK,
+        must(smux_engine_new(i == 0 ? SMUX_CLIENT : SMUX_SERVER, &config, 0, 0, &line->engine[i]) ==
+                 SMUX_OK,
              "no engine");
     }
 }

@@ -30,7 +30,7 @@ struct line_stream {
     bool quiet;                    /**< the client writes nothing more */
 };
 
-#define LINE_FAST   (UINT64_C(1) << 40)
+#define LINE_FAST    (UINT64_C(1) << 40)
 #define LINE_STREAMS 1024
 
 struct line {

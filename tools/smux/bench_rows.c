@@ -6,13 +6,14 @@
 
 static const char *unit_of_window(const struct bench_test *test, char *out, size_t size)
 {
+    uint32_t streambuf = test->settings->common.streambuf;
     char window[32];
 
     if (test->kind != KIND_V2) {
         return "";
     }
     snprintf(out, size, "  window %s",
-             value_format_bytes(test->settings->common.streambuf, window, sizeof(window)));
+             streambuf == 0 ? "auto" : value_format_bytes(streambuf, window, sizeof(window)));
     return out;
 }
 

@@ -54,7 +54,8 @@ struct settings {
 
     uint32_t smuxver; /* 1, 2 or SMUX_VERSION_AUTO */
     uint32_t smuxbuf;
-    uint32_t streambuf;
+    uint32_t streambuf; /* 0: tunes itself */
+    uint32_t window_growth;
     uint32_t framesize;
     uint32_t keepalive;
     uint32_t keepalive_timeout;
