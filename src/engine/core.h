@@ -119,6 +119,7 @@ struct smux_engine {
     uint32_t n_unanswered; /* our SYNs that nothing came back for */
     uint32_t n_unfinished; /* in the table, our FIN not formed */
     uint64_t send_queued;  /* bytes in all send queues, loans excluded */
+    uint64_t untold;       /* bytes sent on streams that the peer told no window yet */
     int64_t credit;        /* sum of stream_credit() [BKT-7] */
 
     struct smux__stream_list backlog;  /* by `ready` */
@@ -242,6 +243,9 @@ int64_t smux__stream_credit(const struct smux_estream *stream);
 /* Counts consumption and decides whether an update is due [UPD-2]. */
 void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len);
 
+/* Tells the peer a window ahead of the first reading when the budget is in demand. */
+void smux__stream_warn(smux_engine *e, struct smux_estream *stream);
+
 /* Chooses the window to advertise, and notes that it was [UPD-1, BKT-7]. */
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream);
 
@@ -263,6 +267,9 @@ void smux__send_stop(smux_engine *e);
 
 /* Bytes of payload that version and window let a stream send now. */
 uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream);
+
+/* Notes that the peer has told a window, or will not any more: ends the first flight [BKT-7]. */
+void smux__send_told(smux_engine *e, struct smux_estream *stream);
 
 /* Aborts a stream whose data waits for credit that cannot come any more [END-3]. It stays in the
  * table until its FIN is formed. */

@@ -6,8 +6,10 @@
 #include <string.h>
 
 /* Under pressure of the budget no stream is offered less, so that it stays alive. */
-#define MIN_WINDOW  16384u
-#define TAIL_UPD_US 10000u
+#define MIN_WINDOW 16384u
+/* The same while nobody reads it. */
+#define MIN_UNREAD_WINDOW 1024u
+#define TAIL_UPD_US       10000u
 
 /* --- credit ------------------------------------------------------------------------------ */
 
@@ -53,20 +55,43 @@ void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t
     }
 }
 
-/* What the window itself has grown, and half of what the budget else has left over: n busy streams
- * settle at a fair (n + 1)th part each. */
-static uint32_t choose_window(smux_engine *e, const struct smux_estream *stream)
+static uint32_t clamp_window(int64_t share, uint32_t least, uint32_t most)
 {
-    uint32_t most = smux__tune_window(e, stream);
-    int64_t left = (int64_t)smux__engine_budget(e) - (int64_t)e->pool.charged - e->credit;
-    int64_t grown = smux__tune_growth(stream);
-    int64_t share = left > grown ? grown + (left - grown) / 2 : left;
-
     if (share >= (int64_t)most) {
         return most;
     }
-    e->stats.windows_shrunk++;
-    return share > (int64_t)MIN_WINDOW ? (uint32_t)share : smux__min_u32(most, MIN_WINDOW);
+    return share > (int64_t)least ? (uint32_t)share : smux__min_u32(least, most);
+}
+
+/* A stream that is read gets what its window has grown, and half of what the budget else has left
+ * over: n busy streams settle at a fair (n + 1)th part each. Those that nobody reads yet
+ * share a quarter of the budget, each a sixteenth of what is left of it. */
+static uint32_t choose_window(smux_engine *e, const struct smux_estream *stream)
+{
+    int64_t taken = (int64_t)e->pool.charged + e->credit;
+    uint32_t most = smux__tune_window(e, stream);
+    uint32_t window;
+
+    if (stream->consumed == 0) {
+        int64_t left = (int64_t)e->config.max_receive_buffer / 4 - taken;
+        window = clamp_window(left / 16, MIN_UNREAD_WINDOW, most);
+    } else {
+        int64_t left = (int64_t)smux__engine_budget(e) - taken;
+        int64_t grown = smux__tune_growth(stream);
+        window = clamp_window(left > grown ? grown + (left - grown) / 2 : left, MIN_WINDOW, most);
+    }
+    e->stats.windows_shrunk += window < most;
+    return window;
+}
+
+/* [UPD-7]: without a word from us each stream may bring 262144 bytes that nobody reads. */
+void smux__stream_warn(smux_engine *e, struct smux_estream *stream)
+{
+    if (e->version == 2 && e->pool.charged >= e->config.max_receive_buffer / 8 &&
+        !smux__stream_is(stream, STREAM_UPD_SENT | STREAM_FIN_RCVD)) {
+        stream->flags |= STREAM_UPD_DUE;
+        smux__send_schedule(e, stream);
+    }
 }
 
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)

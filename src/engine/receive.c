@@ -129,11 +129,13 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
     }
     switch (smux__window_update(&stream->window, (uint32_t)stream->sent, consumed, window)) {
     case SMUX__UPDATE_TAKEN: /* [RCV-16] */
+        smux__send_told(e, stream);
         smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
         smux__send_schedule(e, stream);
         smux__stream_settle(e, stream);
         break;
     case SMUX__UPDATE_SAME:
+        smux__send_told(e, stream);
         smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
         smux__send_schedule(e, stream);
         smux__engine_glitch(e, 1);
@@ -217,6 +219,7 @@ void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t le
     if (stream->tuning != NULL) {
         smux__tune_received(e, stream);
     }
+    smux__stream_warn(e, stream);
     smux__stream_notify(e, stream);
 }
 

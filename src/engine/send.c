@@ -16,17 +16,44 @@
 #define MIN_BATCH 16384u
 /* The longest wait for a larger window [WIN-8]. */
 #define SILLY_US 200000u
+/* Bytes that streams without a word from the peer may send at liberty, all together; and then
+ * each, doubled whenever the wait of SILLY_US ends. */
+#define FREE_FLIGHT  (1u << 20)
+#define FIRST_FLIGHT 2048u
 /* The pieces that the frame of a fragmented queue may take. */
 #define MAX_FRAME_PIECES 24u
 
 /* --- who may send ------------------------------------------------------------------------ */
+
+/* [BKT-7]: each stream could fill its first window before the peer can say a word, sixteen of them
+ * the budget of a peer that does not read them, and so stop all others. The first few do; more
+ * begin with little until the peer tells a window, which it does when it reads, or when it wants
+ * less. The wait is bounded, as some may wait for half of a window. */
+static bool is_held_back(const smux_engine *e, const struct smux_estream *stream)
+{
+    return !smux__stream_is(stream, STREAM_TOLD) && e->untold >= FREE_FLIGHT && !e->input_ended;
+}
 
 uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream)
 {
     if (e->version == 1) {
         return UINT32_MAX;
     }
-    return smux__window_room(&stream->window, (uint32_t)stream->sent);
+    uint32_t room = smux__window_room(&stream->window, (uint32_t)stream->sent);
+    if (is_held_back(e, stream)) {
+        uint32_t most = FIRST_FLIGHT << stream->flights;
+        uint32_t left = most > stream->sent ? most - (uint32_t)stream->sent : 0;
+        return smux__min_u32(room, left);
+    }
+    return room;
+}
+
+void smux__send_told(smux_engine *e, struct smux_estream *stream)
+{
+    if (!smux__stream_is(stream, STREAM_TOLD)) {
+        stream->flags |= STREAM_TOLD;
+        e->untold -= stream->sent;
+    }
 }
 
 static void set_timer(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind,
@@ -47,7 +74,9 @@ static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
     }
     uint32_t room = smux__send_room(e, stream);
     if (room == 0) {
-        if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [FIN-9] */
+        if (is_held_back(e, stream) && stream->sent < SMUX__INITIAL_WINDOW) {
+            set_timer(e, stream, TIMER_SILLY, SILLY_US);
+        } else if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [FIN-9] */
             set_timer(e, stream, TIMER_HALF_CLOSE,
                       smux__duration_us(e->config.half_close_timeout_ms));
         }
@@ -405,11 +434,11 @@ static uint32_t form_large_psh(smux_engine *e, struct smux_estream *stream, uint
     return done;
 }
 
-/* One PSH of the stream whose turn it is; false when the outbox takes no more. A loan is never
- * copied: its owner waits for it anyway. */
-static bool form_psh(smux_engine *e, struct smux_estream *stream)
+/* One PSH of the stream whose turn it is, at most `room` bytes; false when the outbox takes no
+ * more. A loan is never copied: its owner waits for it anyway. */
+static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
 {
-    uint32_t most = smux__min_u32(stream->out.len, smux__send_room(e, stream));
+    uint32_t most = smux__min_u32(stream->out.len, room);
     uint32_t len = smux__min_u32(most, e->config.max_frame_size);
     bool small = len <= PACK_MAX && !smux__stream_is(stream, STREAM_LENT);
 
@@ -418,6 +447,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream)
         return false;
     }
     stream->sent += len;
+    e->untold += smux__stream_is(stream, STREAM_TOLD) ? 0 : len;
     stream->deficit -= (int32_t)len;
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = smux__engine_now_ms(e);
@@ -440,10 +470,15 @@ static bool form_data(smux_engine *e)
 {
     while (e->data.head != NULL && e->outbox.len < e->batch_limit) {
         struct smux_estream *stream = e->data.head;
+        uint32_t room = smux__send_room(e, stream);
+        if (room == 0) { /* others have used up the liberty of the first flights */
+            smux__send_schedule(e, stream);
+            continue;
+        }
         if (stream->deficit <= 0) {
             stream->deficit += (int32_t)e->config.max_frame_size;
         }
-        if (!form_psh(e, stream)) {
+        if (!form_psh(e, stream, room)) {
             return false;
         }
         tell_space(e, stream);

@@ -100,6 +100,9 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream)
         break;
     case TIMER_SILLY:
         stream->flags |= STREAM_SILLY_OVER;
+        if (stream->flights < SMUX__MAX_FLIGHTS) {
+            stream->flights++;
+        }
         smux__send_schedule(e, stream);
         break;
     case TIMER_HALF_CLOSE:
@@ -254,6 +257,7 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
         e->n_streams--;
     }
     smux__tune_forget(e, stream);
+    smux__send_told(e, stream);
     smux__stream_cancel_syn(e, stream);
     smux__stream_sent_fin(e, stream);
     await_no_answer(e, stream); /* nothing more can come */

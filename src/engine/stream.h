@@ -27,6 +27,9 @@
 /* How much is credited to the peer for a stream that we closed [FIN-11]. */
 #define SMUX__DISCARD_CREDIT (1u << 20)
 
+/* The first flight of a stream may be doubled so often [BKT-7]. */
+#define SMUX__MAX_FLIGHTS 7
+
 enum smux__stream_flag {
     STREAM_LOCAL = 1 << 0,        /* opened by us */
     STREAM_HANDLE = 1 << 1,       /* the application holds it */
@@ -51,7 +54,8 @@ enum smux__stream_flag {
     STREAM_COUNTED = 1 << 20,     /* counts against max_remote_streams */
     STREAM_FINISH_TOLD = 1 << 21, /* SMUX_EVENT_FINISHED was reported */
     STREAM_SYN_HELD = 1 << 22,    /* waits for max_unanswered_opens; linked by `control_next` */
-    STREAM_LENT = 1 << 23         /* some bytes of a loan may still be read */
+    STREAM_LENT = 1 << 23,        /* some bytes of a loan may still be read */
+    STREAM_TOLD = 1 << 24         /* the peer told us a window */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an
@@ -94,6 +98,7 @@ struct smux_estream {
     uint32_t sent_ends_at; /* stats.wire_out behind it, modulo 2^32 */
     int8_t error;          /* enum smux_status, once the stream failed */
     uint8_t timer_kind;    /* enum smux__timer_kind, while the timer runs */
+    uint8_t flights;       /* times that the first flight was doubled [BKT-7] */
 
     struct smux__timer timer;
     struct smux__link sched;

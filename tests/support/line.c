@@ -90,7 +90,7 @@ static void arrive(struct line *line, unsigned i)
         size_t taken = 0;
 
         must(smux_engine_recv(engine, bytes_head(&way->bytes), left, line->now, &taken) == SMUX_OK,
-             "the session is dead");
+             "the session is dead: %s", smux_engine_error_text(engine));
         bytes_drop(&way->bytes, taken);
         left -= taken;
         if (taken == 0) {
@@ -108,18 +108,19 @@ static void arrive(struct line *line, unsigned i)
     }
 }
 
+/* Lends, so that streams that are stuck do not use up the send buffer of the session (L8). */
 static void write_all(struct line *line)
 {
-    static const uint8_t zeros[65536];
-    size_t taken;
+    static const uint8_t zeros[262144];
+    size_t kept;
 
     for (unsigned i = 0; i < line->n_streams; i++) {
         struct line_stream *stream = &line->streams[i];
+        smux_engine *engine = line->engine[0];
 
-        while (!stream->quiet &&
-               smux_estream_write(line->engine[0], stream->client, zeros, sizeof(zeros), &taken) ==
-                   SMUX_OK &&
-               taken == sizeof(zeros)) {
+        if (!stream->quiet && smux_estream_lent(engine, stream->client) == 0) {
+            (void)smux_estream_reclaim(engine, stream->client, &kept);
+            (void)smux_estream_lend(engine, stream->client, zeros, sizeof(zeros));
         }
     }
 }
