@@ -32,6 +32,38 @@ def usage_errors():
 
 
 @test
+def options_of_other_commands():
+    """Never taken for abbreviations: `server --conn 4` would set --connect-timeout."""
+    for args, message in (
+            (["server", *TARGET, "--conn", "4"], "option --conn belongs to client, not to server"),
+            (["server", *TARGET, "--conn=4"], "option --conn belongs to client, not to server"),
+            (["server", *TARGET, "-conn", "4"], "option -conn belongs to client, not to server"),
+            (["server", *TARGET, "--conn"], "option --conn belongs to client, not to server"),
+            (["bench", "--conn", "4"], "option --conn belongs to client, not to bench"),
+            (["client", *REMOTE, "--rate", "5"], "option --rate belongs to bench, not to client"),
+            (["server", "-r", "x"], "option -r belongs to client and bench, not to server"),
+            (["decode", "-c", "x"], "option -c belongs to server and client, not to decode"),
+            (["decode", "--json", "x"], "option --json belongs to bench, not to decode"),
+            (["decode", "--keepalive", "1"],
+             "option --keepalive belongs to server, client and bench, not to decode")):
+        refused(args, 64, message)
+    # A value is no option, and a shortened option of the command itself is still one.
+    refused(["server", "--target", "--conn", "--connect-t", "0"], 64,
+            "--connect-timeout 0: out of range")
+
+
+@test
+def hints_name_only_what_may_be_meant():
+    for word, meant in (("lisen", "listen"), ("lsiten", "listen"), ("strembuf", "streambuf"),
+                        ("keepalvie-timeot", "keepalive-timeout"), ("confog", "config")):
+        refused(["server", "--" + word, "1"], 64,
+                "unknown option --%s: did you mean --%s?" % (word, meant))
+    for word in ("lost", "bogus", "taxget-port", "speed", "x1"):
+        _, _, err = run_tool("server", "--" + word, "1")
+        expect(err, "smux: unknown option --%s: see smux help server\n" % word, "message")
+
+
+@test
 def bad_values():
     refused(["server", *TARGET, "--framesize", "70000"], 64,
             "--framesize 70000: out of range, expected 1 to 65535")

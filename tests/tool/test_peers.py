@@ -150,6 +150,10 @@ def unreachable_server_within_limits():
     expect_in("gave up after 3 attempts: connection refused", process.log(), "log")
     expect(len(re.findall("handshake.failed", process.log())), 3, "attempts")
     process = Process([tool(), "client", "-l", "127.0.0.1:0", "-r", "127.0.0.1:%d" % port,
+                       "--retry-max", "1"])
+    expect(process.wait(10), 69, "exit status with one attempt")
+    expect_in("gave up after 1 attempt: connection refused", process.log(), "log")
+    process = Process([tool(), "client", "-l", "127.0.0.1:0", "-r", "127.0.0.1:%d" % port,
                        "--retry-min", "0.2", "--retry-cap", "0.2", "--retry-max-time", "1"])
     start = time.monotonic()
     expect(process.wait(10), 69, "exit status with --retry-max-time")

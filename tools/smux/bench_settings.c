@@ -11,7 +11,7 @@
 /* Every stream but the idle ones has a thread at each end. */
 #define MAX_THREADS 4096u
 
-static const struct command command = {
+const struct command bench_command = {
     .name = "bench",
     .id = FOR_BENCH,
     .synopsis = "bench [OPTION...]\nbench -r ADDR [OPTION...]",
@@ -170,7 +170,7 @@ int bench_settings_parse(struct bench_settings *settings, int argc, char **argv)
     const char *operands[1];
     int status;
 
-    status = options_parse(&command, argc, argv, settings, operands);
+    status = options_parse(&bench_command, argc, argv, settings, operands);
     if (status != OPTIONS_GO_ON) {
         return status;
     }

@@ -68,6 +68,8 @@ struct bench_settings {
     size_t n_kinds;
 };
 
+extern const struct command bench_command;
+
 /* The rows of `bench` alone. */
 extern const struct option_list bench_options;
 

@@ -7,10 +7,7 @@
 #include <sysexits.h>
 #include <uv.h>
 
-#include "bench.h"
-#include "client.h"
-#include "decode.h"
-#include "server.h"
+#include "commands.h"
 #include "usage.h"
 
 static const char overview[] =
@@ -75,51 +72,49 @@ void help_overview(FILE *out)
 /* For the test that compares the table with the man page: one option a line. */
 static void list_options(void)
 {
-    static const struct command *const commands[] = {&server_command, &client_command,
-                                                     &decode_command};
     char name[64];
 
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+    for (size_t i = 0; all_commands[i] != NULL; i++) {
         const struct option_spec *spec;
-        for (size_t at = 0; (spec = options_next(commands[i], &at)) != NULL;) {
-            printf("%s %s\n", commands[i]->name, option_display_name(spec, name, sizeof(name)));
+        for (size_t at = 0; (spec = options_next(all_commands[i], &at)) != NULL;) {
+            printf("%s %s\n", all_commands[i]->name, option_display_name(spec, name, sizeof(name)));
             if (spec->alias != NULL) {
-                printf("%s --%s\n", commands[i]->name, spec->alias);
+                printf("%s --%s\n", all_commands[i]->name, spec->alias);
             }
         }
     }
+}
+
+static bool help_on_command(const char *name)
+{
+    for (size_t i = 0; all_commands[i] != NULL; i++) {
+        if (strcmp(all_commands[i]->name, name) == 0) {
+            options_help(all_commands[i], stdout);
+            return true;
+        }
+    }
+    return false;
 }
 
 static int help_on(const char *topic)
 {
     static const struct {
         const char *name;
-        const struct command *command; /* or */
         const char *text;
-    } topics[] = {
-        {"server", &server_command, NULL}, {"client", &client_command, NULL},
-        {"decode", &decode_command, NULL}, {"addresses", NULL, addresses},
-        {"exit-codes", NULL, exit_codes},  {"signals", NULL, signals},
-    };
+    } topics[] = {{"addresses", addresses}, {"exit-codes", exit_codes}, {"signals", signals}};
 
     if (strcmp(topic, "options") == 0) {
         list_options();
         return EX_OK;
     }
-    if (strcmp(topic, "bench") == 0) {
-        char *argv[] = {"bench", "--help", NULL};
-        return bench_main(2, argv);
+    if (help_on_command(topic)) {
+        return EX_OK;
     }
     for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
-        if (strcmp(topics[i].name, topic) != 0) {
-            continue;
-        }
-        if (topics[i].command != NULL) {
-            options_help(topics[i].command, stdout);
-        } else {
+        if (strcmp(topics[i].name, topic) == 0) {
             fputs(topics[i].text, stdout);
+            return EX_OK;
         }
-        return EX_OK;
     }
     usage_error("no help on \"%s\": see " SMUX_TOOL_NAME " help", topic);
     return EX_USAGE;

@@ -2,29 +2,46 @@
 
 #include <string.h>
 
-/* Number of insertions, removals and replacements that turn one word into another. */
+#define WORD_MAX 64
+
+static size_t min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Number of insertions, removals, replacements and swaps of neighbours that turn one word into
+ * another. Row i holds the distances of the first i letters of `a`; a swap looks two rows back. */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[64];
+    size_t rows[3][WORD_MAX];
+    size_t height = strlen(a);
     size_t width = strlen(b);
 
-    if (width >= sizeof(row) / sizeof(row[0])) {
+    if (width >= WORD_MAX) {
         return SIZE_MAX;
     }
-    for (size_t j = 0; j <= width; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
+    for (size_t i = 0; i <= height; i++) {
+        size_t *row = rows[i % 3];
+        const size_t *above = rows[(i + 2) % 3];
         row[0] = i;
         for (size_t j = 1; j <= width; j++) {
-            size_t replace = diagonal + (a[i - 1] != b[j - 1]);
-            size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = replace < shorter ? replace : shorter;
+            if (i == 0) {
+                row[j] = j;
+                continue;
+            }
+            row[j] = min(min(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                row[j] = min(row[j], rows[(i + 1) % 3][j - 2] + 1);
+            }
         }
     }
-    return row[width];
+    return rows[height % 3][width];
+}
+
+/* One slip in three letters is a slip; more make another word. */
+static size_t largest_distance(const char *word)
+{
+    return min(strlen(word) / 3, 3);
 }
 
 static void consider(const char *name, const char *word, const char **best, size_t *distance)
@@ -41,7 +58,7 @@ const char *option_nearest(const struct command *command, const char *word)
 {
     const struct option_spec *spec;
     const char *best = NULL;
-    size_t distance = strlen(word) < 4 ? 2 : 4; /* further away, it is another word */
+    size_t distance = largest_distance(word) + 1;
 
     for (size_t at = 0; (spec = options_next(command, &at)) != NULL;) {
         consider(spec->name, word, &best, &distance);

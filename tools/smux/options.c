@@ -151,6 +151,26 @@ static bool is_ambiguous(const struct scan *scan, const char *word)
     return n > 1;
 }
 
+/* The option that getopt has just dealt with, as it was written. */
+static const char *written_option(char **argv)
+{
+    return optarg != NULL && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
+}
+
+/* Tells whether an option is another command's, and says so. */
+static bool refuse_foreign(const struct scan *scan, const char *argument)
+{
+    char written[64];
+    char owners[64];
+
+    snprintf(written, sizeof(written), "%.*s", (int)strcspn(argument, "="), argument);
+    if (written[0] != '-' || !option_is_foreign(scan->command, written, owners, sizeof(owners))) {
+        return false;
+    }
+    usage_error("option %s belongs to %s, not to %s", written, owners, scan->command->name);
+    return true;
+}
+
 static void report_unknown(const struct scan *scan, const char *argument)
 {
     char word[64];
@@ -286,6 +306,10 @@ static int scan_run(const struct scan *scan, int argc, char **argv, void *settin
     optopt = 0;
     while ((result = getopt_long_only(argc, argv, scan->shorts, scan->longs, NULL)) != -1) {
         int status;
+        bool by_letter = result < FIRST_LONG && result != '?' && result != ':';
+        if (!by_letter && refuse_foreign(scan, written_option(argv))) {
+            return EX_USAGE;
+        }
         if (result == '?') {
             report_unknown(scan, argv[optind - 1]);
             return EX_USAGE;

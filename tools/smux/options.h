@@ -6,7 +6,8 @@
  * build has it. `smux help COMMAND`, the error messages and the man page test read the same rows.
  *
  * Long options take one dash or two, `=` or a space, and may be shortened while unambiguous
- * (getopt_long_only).
+ * (getopt_long_only). The full name of another command's option is never taken for such a
+ * shortened one.
  */
 #ifndef TOOL_OPTIONS_H
 #define TOOL_OPTIONS_H
@@ -132,7 +133,15 @@ const char *option_apply(const struct option_spec *spec, const char *text, void 
 /* Returns the name an option is spoken of by, with its dashes, such as "--listen" or "-L". */
 const char *option_display_name(const struct option_spec *spec, char *out, size_t size);
 
-/* Returns the name among the options of a command that is nearest to `word`, or NULL. */
+/* Returns the name among the options of a command that `word` is most likely meant to be, or NULL
+ * when all of them are other words. */
 const char *option_nearest(const struct command *command, const char *word);
+
+/*
+ * Tells whether an option, written with its dashes and without a value, is none of this command
+ * but of others, whose names are then in `owners`, such as "server and client".
+ */
+bool option_is_foreign(const struct command *command, const char *written, char *owners,
+                       size_t size);
 
 #endif

@@ -77,7 +77,8 @@ static void slot_wait(struct slot *slot)
     }
     if (slot_gives_up(slot)) {
         char why[LINK_ERROR_TEXT + 40];
-        snprintf(why, sizeof(why), "gave up after %u attempts: %s", slot->attempt, slot->error);
+        snprintf(why, sizeof(why), "gave up after %u attempt%s: %s", slot->attempt,
+                 slot->attempt == 1 ? "" : "s", slot->error);
         app_stop(slot->pool->app, EX_UNAVAILABLE, why);
         return;
     }
