@@ -116,12 +116,32 @@ def unusable_input():
     status, _, err = decode("02 00 xx")
     expect(status, 65, "status")
     expect_in("standard input:1: this is not hexadecimal", err, "message")
-    expect(decode("02 0")[0], 65, "half a byte")
+    for options in ([], ["--check"]):
+        for text, line in (("02 0", 1), (SYN + "\n\n# a comment\n02 0\n\n# end\n", 4),
+                           (SYN + HELLO + "\n" + HELLO[:-1], 2)):
+            status, out, err = decode(text, *options)
+            expect((status, err), (65, "smux: standard input:%d: the last byte has only one digit\n"
+                                   % line), "an odd number of digits in %r" % text)
+            expect("the input ends" in out, False, "a frame of what is no input: %r" % out)
+        status, _, err = decode(SYN + "# x\n02 x", *options)
+        expect((status, err), (65, "smux: standard input:2: this is not hexadecimal\n"), "messages")
     status, _, err = run_tool("decode", "/no/such/file")
     expect(status, 66, "status")
     expect_in("cannot open /no/such/file", err, "message")
-    status, _, err = run_tool("decode", "/")
-    expect(status, 65, "a directory")
+    expect(run_tool("decode", "/"), (65, "", "smux: cannot read /: is a directory\n"), "a directory")
+
+
+@test
+def quotes_in_an_excerpt():
+    """The text is a value in quotes that contains an excerpt in quotes."""
+    status, out, err = decode(b'A"B \\ C\x1b')
+    expect(status, 65, "status")
+    why = r'this is not smux: first bytes "A\x22B \x5c C\x1b"'
+    expect(err, "smux: offset 0: %s\n" % why, "message")
+    value = re.search(r' error=("(?:[^"\\]|\\.)*")$', out.rstrip("\n"))
+    expect_in("error=", out, "text")
+    expect(value is not None and json.loads(value.group(1)), why, "value of error= in %r" % out)
+    expect(json.loads(decode(b'A"B \\ C\x1b', "--json-lines")[1])["error"], why, "in JSON")
 
 
 @test

@@ -72,6 +72,19 @@ static const char *sender_name(enum frame_sender sender)
     return names[sender];
 }
 
+/* Prints a value in quotes, as the log does. */
+static void print_quoted(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            putchar('\\');
+        }
+        putchar(*text);
+    }
+    putchar('"');
+}
+
 static void print_text(const struct frame *frame, enum frame_sender sender)
 {
     printf("%10" PRIu64 "  %-6s  v%u  %-3s  stream=%" PRIu32 "  len=%u", frame->offset,
@@ -81,7 +94,8 @@ static void print_text(const struct frame *frame, enum frame_sender sender)
         printf("  consumed=%" PRIu32 "  window=%" PRIu32, frame->consumed, frame->window);
     }
     if (frame->fault != FAULT_NONE) {
-        printf("  error=\"%s\"", frame->why);
+        fputs("  error=", stdout);
+        print_quoted(frame->why);
     }
     putchar('\n');
 }
@@ -124,7 +138,9 @@ static int input_status(const struct frame_reader *reader, const char *name)
         return EX_DATAERR;
     }
     if (reader->bad_input) {
-        usage_error("%s:%" PRIu64 ": this is not hexadecimal", name, reader->line);
+        usage_error("%s:%" PRIu64 ": %s", name, reader->line,
+                    reader->half_byte ? "the last byte has only one digit"
+                                      : "this is not hexadecimal");
         return EX_DATAERR;
     }
     return EX_OK;
@@ -137,7 +153,7 @@ static int decode_stream(FILE *in, const char *name, const struct decode_setting
     int status = EX_OK;
 
     frame_reader_init(&reader, in, settings->hex);
-    while (status == EX_OK && !reader.bad_input && frame_reader_next(&reader, &frame)) {
+    while (status == EX_OK && frame_reader_next(&reader, &frame)) {
         (settings->json_lines ? print_json : print_text)(&frame, reader.sender);
         status = frame_status(&frame, settings->check);
     }

@@ -30,22 +30,20 @@ void frame_reader_init(struct frame_reader *reader, FILE *in, bool hex)
 static int next_digit(struct frame_reader *reader)
 {
     static const char digits[] = "0123456789abcdef";
+    uint64_t lines = 0;
     int c;
 
     while ((c = getc(reader->in)) != EOF) {
         const char *at;
-        if (c == '\n') {
-            reader->line++;
-        }
         if (c == '#') {
             while ((c = getc(reader->in)) != EOF && c != '\n') {
             }
-            reader->line++;
+        }
+        lines += c == '\n';
+        if (c == EOF || isspace(c) || c == ':' || c == ',') {
             continue;
         }
-        if (isspace(c) || c == ':' || c == ',') {
-            continue;
-        }
+        reader->line += lines;
         at = strchr(digits, tolower(c));
         if (at != NULL && *at != '\0') {
             return (int)(at - digits);
@@ -64,7 +62,8 @@ static size_t read_hex(struct frame_reader *reader, uint8_t *out, size_t len)
         int high = next_digit(reader);
         int low = high < 0 ? -1 : next_digit(reader);
         if (low < 0) {
-            reader->bad_input = reader->bad_input || high >= 0; /* half a byte */
+            reader->half_byte |= high >= 0 && !reader->bad_input;
+            reader->bad_input |= reader->half_byte;
             break;
         }
         out[n++] = (uint8_t)(high << 4 | low);
@@ -111,14 +110,25 @@ static void set_fault(struct frame *frame, enum frame_fault fault, const char *w
     }
 }
 
+/* Writes bytes as the library's messages do, so that what ends the excerpt is unmistakable: all
+ * but plain characters as \xNN. `out` has 4 * len + 1 bytes. */
+static void write_excerpt(const uint8_t *data, size_t len, char *out)
+{
+    *out = '\0';
+    for (size_t i = 0; i < len; i++) {
+        bool plain = isprint(data[i]) && data[i] != '"' && data[i] != '\\';
+        out += sprintf(out, plain ? "%c" : "\\x%02x", data[i]);
+    }
+}
+
 /* Says what the first bytes of something else look like. */
 static void describe_stranger(struct frame *frame, const uint8_t *header)
 {
-    char text[HEADER_LEN + 1] = "";
+    char text[4 * HEADER_LEN + 1];
     bool printable = true;
 
+    write_excerpt(header, HEADER_LEN, text);
     for (size_t i = 0; i < HEADER_LEN; i++) {
-        text[i] = isprint(header[i]) ? (char)header[i] : '.';
         printable = printable && isprint(header[i]);
     }
     frame->fault = FAULT_FRAMING;
@@ -194,7 +204,7 @@ bool frame_reader_next(struct frame_reader *reader, struct frame *out)
     memset(out, 0, sizeof(*out));
     out->offset = reader->offset;
     n = read_bytes(reader, header, sizeof(header));
-    if (n == 0) {
+    if (n == 0 || reader->bad_input) {
         return false;
     }
     out->version = header[0];
@@ -211,5 +221,5 @@ bool frame_reader_next(struct frame_reader *reader, struct frame *out)
         note_sender(reader, out);
         read_payload(reader, out);
     }
-    return true;
+    return !reader->bad_input;
 }

@@ -54,8 +54,9 @@ struct frame_reader {
     FILE *in;
     bool hex;        /* the input is hexadecimal digits */
     uint64_t offset; /* bytes read */
-    uint64_t line;   /* of hexadecimal text, from 1 */
-    bool bad_input;  /* a character that is no digit */
+    uint64_t line;   /* of the last character of hexadecimal text that counted, from 1 */
+    bool bad_input;  /* a character that is no digit, or half_byte */
+    bool half_byte;  /* the text ends after the first digit of two */
     uint8_t version; /* of the first frame; 0 before it */
     enum frame_sender sender;
 };
@@ -63,7 +64,8 @@ struct frame_reader {
 /* Prepares to read a stream, of raw bytes or hexadecimal digits. */
 void frame_reader_init(struct frame_reader *reader, FILE *in, bool hex);
 
-/* Reads the next frame. False at the end of the input; check ferror(in) and bad_input then. */
+/* Reads the next frame. False at the end of the input and when that is unusable; check ferror(in)
+ * and bad_input then. */
 bool frame_reader_next(struct frame_reader *reader, struct frame *out);
 
 /* Returns the name of a command, "?" for others. */

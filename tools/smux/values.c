@@ -141,5 +141,12 @@ const char *value_format_bytes(uint64_t bytes, char *out, size_t size)
 
 const char *value_errno_text(int error)
 {
-    return error == EADDRINUSE ? "address in use" : uv_strerror(-error);
+    switch (error) {
+    case EADDRINUSE:
+        return "address in use";
+    case EISDIR:
+        return "is a directory";
+    default:
+        return uv_strerror(-error);
+    }
 }
