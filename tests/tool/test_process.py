@@ -362,4 +362,30 @@ def stdio_without_server():
     process.stderr.close()
 
 
+@test
+def stdio_interrupted():
+    """130 after INT, with a session and without one; after TERM without one there is no success."""
+    remote = server(Target(echo).address)
+    nobody = "127.0.0.1:%d" % free_port()
+    for address, number, status in ((nobody, signal.SIGINT, 130), (nobody, signal.SIGTERM, 69),
+                                    (format_address(remote.address), signal.SIGINT, 130)):
+        process = Process([tool(), "client", "-l", "-", "-r", address, "--log-level", "info",
+                           "--drain-timeout", "0.3", "--retry-min", "0.1"], stdin=subprocess.PIPE)
+        process.wait_log("retry" if address == nobody else "stream.open")
+        process.send(number)
+        expect(process.wait(10), status, "exit status, remote %s, signal %d" % (address, number))
+
+
+@test
+def stdio_interrupted_while_the_stream_fails():
+    remote = server(Target(echo).address)
+    process = Process([tool(), "client", "-l", "-", "-r", format_address(remote.address),
+                       "--log-level", "info"], stdin=subprocess.PIPE)
+    process.wait_log("stream.open")
+    process.send(signal.SIGINT)
+    process.wait_log("drain")
+    remote.kill()
+    expect(process.wait(10), 130, "exit status")
+
+
 run()

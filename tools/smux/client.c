@@ -50,6 +50,14 @@ static void close_local(int fd)
     close(fd);
 }
 
+/* What a process ends with whose only stream did not come to its end. */
+static int stdio_exit_code(const struct app *app)
+{
+    bool interrupted = app->state == APP_DRAINING && app->exit_code == EXIT_INTERRUPTED;
+
+    return interrupted ? EXIT_INTERRUPTED : EX_UNAVAILABLE;
+}
+
 static void give_up_local(void *owner, int fd)
 {
     struct client *client = owner;
@@ -58,7 +66,7 @@ static void give_up_local(void *owner, int fd)
     char from[ADDRESS_TEXT];
 
     if (fd == WAITING_STDIO) {
-        app_stop(&client->app, EX_UNAVAILABLE, why);
+        app_stop(&client->app, stdio_exit_code(&client->app), why);
         return;
     }
     LOG_EVENT(LEVEL_WARN, "client", "stream.refused",
@@ -163,7 +171,7 @@ static void client_relay_over(void *role, bool clean)
     if (client->stdio && clean) {
         app_drain(&client->app, EX_OK);
     } else if (client->stdio) {
-        app_stop(&client->app, EX_UNAVAILABLE, "the stream failed");
+        app_stop(&client->app, stdio_exit_code(&client->app), "the stream failed");
     }
 }
 
