@@ -76,6 +76,52 @@ def closing_before_the_first_frame_is_retried():
 
 
 @test
+def peer_that_never_says_anything():
+    """The wrong port: something accepts, and waits."""
+    s = listener()
+    process = Process([tool(), "client", "-l", "127.0.0.1:0", "-r",
+                       format_address(s.getsockname()), "--keepalive", "0.3",
+                       "--keepalive-timeout", "0.5", "--idle-timeout", "1.5"])
+    connection, _ = s.accept()
+    process.wait_log("warn .*session stalled id=1 reason=no-frame peer=.*hint=.*is it a smux server")
+    # Also when it is this side that ends it.
+    process.wait_log("session.down id=1 .*no streams.*hint=.*the peer sent nothing before")
+    connection.close()
+
+
+@test
+def peer_that_speaks_late():
+    s = listener()
+    process = Process([tool(), "client", "-l", "127.0.0.1:0", "-r",
+                       format_address(s.getsockname()), "--keepalive", "0.3",
+                       "--keepalive-timeout", "0.5"])
+    connection, _ = s.accept()
+    process.wait_log("stalled id=1 reason=no-frame")
+    for _ in range(100):
+        connection.sendall(bytes.fromhex("0203000000000000"))
+        time.sleep(0.1)
+        if "resumed" in process.log():
+            break
+    process.wait_log("info .*session resumed id=1 ")
+    expect(len(re.findall("stalled", process.log())), 1, "lines about silence")
+    connection.close()
+    expect("hint=" in process.wait_log("session.down.*").group(0), False, "a hint about silence")
+
+
+@test
+def peer_that_speaks_in_time_is_not_complained_of():
+    remote = server(Target(echo).address)
+    process = client(remote.address, "--keepalive", "0.3", "--keepalive-timeout", "2")
+    s = connect(process.address)
+    s.sendall(b"x")
+    read_exactly(s, 1)
+    time.sleep(3.2)
+    s.close()
+    process.stop()
+    expect(re.findall("stalled|hint=", process.log()), [], "lines about silence")
+
+
+@test
 def bad_peers_never_end_a_server():
     target = Target(echo)
     process = server(target.address)

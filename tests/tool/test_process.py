@@ -200,6 +200,28 @@ def quiet_and_levels():
 
 
 @test
+def quiet_about_what_did_not_become_a_session():
+    """Port scanners and health checks: connections that close, wait, or say something else."""
+    options = ("--handshake-timeout", "0.3", "--keepalive", "0.3", "--keepalive-timeout", "0.3")
+    target = Target(echo)
+    for quiet in (True, False):
+        process = server(target.address, *options, *(["--quiet=handshakes"] if quiet else []))
+        connect(process.address).close()
+        with connect(process.address) as s:
+            s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            ends_with_reset(s)
+        with connect(process.address) as s:
+            ends_with_reset(s)
+        # The server has dealt with all of them once this one, the last, is told of.
+        with connect(process.address) as s:
+            s.sendall(bytes.fromhex("0203000000000000"))
+            process.wait_log("session.up")
+        process.wait_log(r"session\.down id=4 ")
+        others = re.findall(r"handshake\.failed|session\.down id=[123] .*", process.log())
+        expect(len(others), 0 if quiet else 4, "lines of other connections, %r" % others)
+
+
+@test
 def settings_are_logged_at_debug():
     process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", "127.0.0.1:1", "--log-level",
                        "debug", "--streambuf", "1MiB", "--keepalive", "10"])

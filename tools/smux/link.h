@@ -69,6 +69,7 @@ struct link {
     uint64_t drained_ms;      /* when a drain had sent everything */
     uint64_t paused_since_ms; /* receiving stopped: the budget is used up; 0 = it goes on */
     bool pause_told;
+    bool silence_told;
     uint64_t refusals_told; /* of streams, by the library */
     char peer[ADDRESS_TEXT];
 };

@@ -37,29 +37,41 @@ const char *link_error_text(const struct link *link, char *out, size_t size)
     return out;
 }
 
-static const char *down_hint(const struct link *link)
+/* Tells whether a client's peer never said anything although it should have: a server may take
+ * its keep-alive interval for that. */
+static bool was_mute(const struct link *link, uint64_t lived_ms)
 {
     int error = smux_engine_error(link->engine);
-    /* A peer that closes without reading what we sent resets the connection. */
-    bool peer_closed = error == SMUX_EOF || error == SMUX_ETRUNCATED || error == SMUX_EIO;
 
-    return link->role == SMUX_CLIENT && !link->greeted && peer_closed
-               ? "the peer sent nothing before: is it a smux server of the same --smuxver?"
-               : NULL;
+    if (link->role != SMUX_CLIENT || link->greeted || error == SMUX_EPROTO) {
+        return false;
+    }
+    return error != SMUX_ECLOSED || lived_ms >= link->app->settings->keepalive_timeout;
+}
+
+/* Tells whether the log knows nothing of this session: a server's counts from the first frame. */
+static bool never_began(const struct link *link)
+{
+    return link->role == SMUX_SERVER && !link->greeted;
 }
 
 void link_log_down(const struct link *link)
 {
     int error = smux_engine_error(link->engine);
     bool in_order = error == SMUX_ECLOSED || error == SMUX_EOF;
+    uint64_t lived_ms = uv_now(&link->app->loop) - link->since_ms;
     char text[LINK_ERROR_TEXT];
 
+    if (never_began(link) && (link->app->settings->quiet & QUIET_HANDSHAKES) != 0) {
+        return;
+    }
     LOG_EVENT(in_order ? LEVEL_INFO : LEVEL_WARN, link->app->ops->name, "session.down",
-              LOG_U64("id", link->id), LOG_STR("peer", link->peer),
-              LOG_MS("after", uv_now(&link->app->loop) - link->since_ms),
+              LOG_U64("id", link->id), LOG_STR("peer", link->peer), LOG_MS("after", lived_ms),
               LOG_U64("streams", link->n_relays),
               LOG_STR("error", link_error_text(link, text, sizeof(text))),
-              LOG_STR("hint", down_hint(link)));
+              LOG_STR("hint", was_mute(link, lived_ms) ? "the peer sent nothing before: is it a "
+                                                         "smux server of the same --smuxver?"
+                                                       : NULL));
 }
 
 void link_log_failed(const struct app *app, const char *peer, const char *why)

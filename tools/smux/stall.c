@@ -66,6 +66,29 @@ static void check_pause(struct link *link, uint64_t now)
     }
 }
 
+/* A server that is no smux server may accept connections and wait for ever. Ours is not ended for
+ * that, because a smux peer without keep-alive is as silent until it has something to say. */
+static void check_silence(struct link *link, uint64_t now)
+{
+    uint64_t silent_ms = now - link->since_ms;
+
+    if (link->role != SMUX_CLIENT || link->state == LINK_DEAD) {
+        return;
+    }
+    if (link->greeted && link->silence_told) {
+        link->silence_told = false;
+        LOG_EVENT(LEVEL_INFO, "session", "resumed", LOG_U64("id", link->id),
+                  LOG_MS("after", silent_ms));
+    } else if (!link->greeted && !link->silence_told &&
+               silent_ms >= link->app->settings->keepalive_timeout) {
+        link->silence_told = true;
+        LOG_EVENT(LEVEL_WARN, "session", "stalled", LOG_U64("id", link->id),
+                  LOG_STR("reason", "no-frame"), LOG_STR("peer", link->peer),
+                  LOG_MS("for", silent_ms),
+                  LOG_STR("hint", "the peer has sent nothing yet: is it a smux server?"));
+    }
+}
+
 /* The library refuses without asking: over its limits a stream must cost nothing. */
 static void check_refusals(struct link *link)
 {
@@ -86,6 +109,7 @@ void stall_check(struct app *app)
 
     for (struct link *link = app->links; link != NULL; link = link->next) {
         check_pause(link, now);
+        check_silence(link, now);
         check_refusals(link);
     }
 }
