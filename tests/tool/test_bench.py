@@ -5,6 +5,7 @@ The tests check that figures are sane, not that they are good: machines differ.
 # ctest-timeout: 300
 import json
 import os
+import signal
 import tempfile
 
 import libtunnel
@@ -274,6 +275,81 @@ def a_server_that_dies():
     process.kill()
     expect(client.wait(10), EX_UNAVAILABLE, "exit status")
     expect_in("the test failed", client.log(), "message")
+
+
+# --- interrupted ------------------------------------------------------------------------------
+
+FIRST_INTERVAL = r"^  0\.0-\d"     # a busy machine may make it a longer one
+
+
+def interrupted(pattern, *options, status=130):
+    """Starts a benchmark, sends INT when its output has this; returns what it printed."""
+    process = libtunnel.Process([libtunnel.tool(), "bench", *options])
+    process.wait_log(pattern)
+    process.send(signal.SIGINT)
+    expect(process.wait(10), status, "exit status")
+    return process.log()
+
+
+@test
+def interrupt_shows_what_was_measured():
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "result.json")
+        out = interrupted(FIRST_INTERVAL, "-t", "60", "-O", "0", "-i", "0.2", "-J", path,
+                          "--tsv", os.path.join(directory, "x"))
+        expect_in("  total ", out, "table")
+        expect_in("smux: interrupted: this is what was measured until then", out, "message")
+        with open(path) as f:
+            result = json.load(f)
+        expect_sane(result)
+        expect_active(result)
+        expect_true(0.19 < result["end"]["seconds"] < 30, "seconds measured")
+        with open(os.path.join(directory, "x.summary.tsv")) as f:
+            expect_true(len(f.readlines()) > 1, "rows of the summary")
+
+
+@test
+def interrupt_in_every_mode():
+    for mode in MODES + ["idle"]:
+        for kind in ("tcp", "v2"):
+            options = ["-P", "200"] if mode == "idle" else []
+            out = interrupted(FIRST_INTERVAL, "-m", mode, "--vs", kind, "-t", "60", "-O", "0",
+                              "-i", "0.1", *options)
+            expect_in("  total ", out, "table of %s over %s" % (mode, kind))
+
+
+@test
+def interrupt_between_runs():
+    out = interrupted(r"run 2 of 9\n.*\n  0\.0-\d", "--vs", "tcp,v2", "--runs", "9", "-t", "0.3", "-O", "0",
+                      "-i", "0.1")
+    expect_in("medians of 2 runs, interrupted", out, "title of the summary")
+    expect("run 3 of 9" in out, False, "a test that began after the interrupt")
+
+
+@test
+def interrupt_before_anything_was_measured():
+    out = interrupted("interval", "-t", "1", "-O", "60")
+    expect_in("smux: interrupted before anything was measured", out, "message")
+    expect("total" in out, False, "a result of nothing")
+
+
+@test
+def second_interrupt_ends_at_once():
+    """The server stops reading, so that the first one waits for an answer."""
+    server = libtunnel.Process([libtunnel.tool(), "server", "--bench", "-l", "127.0.0.1:0"])
+    address = libtunnel.format_address(listening(server))
+    process = libtunnel.Process([libtunnel.tool(), "bench", "-r", address, "-t", "60", "-O", "0",
+                                 "-i", "0.1"])
+    process.wait_log(FIRST_INTERVAL)
+    server.send(signal.SIGSTOP)
+    process.send(signal.SIGINT)
+    try:
+        process.wait(0.5)
+        raise AssertionError("the first one did not wait")
+    except libtunnel.subprocess.TimeoutExpired:
+        pass
+    process.send(signal.SIGINT)
+    expect(process.wait(5), -signal.SIGINT, "ended by the signal")
 
 
 # --- what is refused -------------------------------------------------------------------------

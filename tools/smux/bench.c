@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "bench_interrupt.h"
 #include "bench_machine.h"
 #include "bench_report.h"
 #include "bench_run.h"
@@ -60,6 +61,7 @@ static int run_mode(struct plan *plan, const struct bench_mode *mode)
     for (uint32_t run = 1; run <= plan->settings->runs && code == 0; run++) {
         for (size_t k = 0; k < plan->settings->n_kinds && code == 0; k++) {
             code = run_test(plan, mode, plan->settings->kinds[k], run);
+            code = code == 0 && interrupt_came() ? EXIT_INTERRUPTED : code;
         }
     }
     return code;
@@ -73,8 +75,13 @@ static int run_plan(struct plan *plan)
     for (size_t m = 0; m < settings->n_modes && code == 0; m++) {
         code = run_mode(plan, settings->modes[m]);
     }
-    if (code == 0) {
-        code = report_finish(plan->report, plan->results, plan->n);
+    if (code == EXIT_INTERRUPTED) {
+        usage_error(plan->n > 0 ? "interrupted: this is what was measured until then"
+                                : "interrupted before anything was measured");
+    }
+    if (code == 0 || (code == EXIT_INTERRUPTED && plan->n > 0)) {
+        int failed = report_finish(plan->report, plan->results, plan->n);
+        code = failed != 0 ? failed : code;
     }
     return code;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "bench_interrupt.h"
 #include "bench_json.h"
 #include "bench_rows.h"
 #include "bench_summary.h"
@@ -130,13 +131,27 @@ static bool write_document(struct report *report, const struct summary *summary)
     return ok;
 }
 
-static void print_summary(const struct report *report, const struct summary *summary, size_t n)
+/* How many runs there were: fewer than wanted after INT, and the last may lack some tests. */
+static uint32_t count_runs(const struct bench_result *results, size_t n)
 {
+    uint32_t runs = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        runs = results[i].test.run > runs ? results[i].test.run : runs;
+    }
+    return runs;
+}
+
+static void print_summary(const struct report *report, const struct summary *summary,
+                          const struct bench_result *results, size_t n)
+{
+    uint32_t runs = count_runs(results, n);
+
     if (report->settings->markdown) {
         summary_print(summary, true, stdout);
     } else if (report->rows != NULL && n > 1) {
-        fprintf(report->rows, "medians of %u run%s\n", report->settings->runs,
-                report->settings->runs == 1 ? "" : "s");
+        fprintf(report->rows, "medians of %u run%s%s\n", runs, runs == 1 ? "" : "s",
+                interrupt_came() ? ", interrupted" : "");
         summary_print(summary, false, report->rows);
     }
 }
@@ -161,7 +176,7 @@ int report_finish(struct report *report, const struct bench_result *results, siz
         usage_error("out of memory");
         return EX_OSERR;
     }
-    print_summary(report, &summary, n);
+    print_summary(report, &summary, results, n);
     if (report->json != NULL) {
         ok = write_document(report, &summary);
     }

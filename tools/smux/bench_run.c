@@ -9,12 +9,15 @@
 #include <time.h>
 
 #include "bench_crew.h"
+#include "bench_interrupt.h"
 #include "bench_machine.h"
 #include "usage.h"
 
 /* How often a stream is asked whether it waits for the peer's window: often enough for a share,
  * seldom enough not to be felt. */
 #define PROBE_US UINT64_C(10000)
+/* An interval that INT cuts shorter is left out. */
+#define SHORTEST_US UINT64_C(10000)
 /* A call that waits so much longer than the test takes will never end. */
 #define GRACE_MS 30000u
 /* From this share of the time on, the window is what limits the rate. */
@@ -72,12 +75,12 @@ static void probe_window(struct run *run)
     }
 }
 
-/* Lets the crew work. false when one of them has failed. */
+/* Lets the crew work, until INT at the longest. false when one of them has failed. */
 static bool work_until(struct run *run, uint64_t until_us)
 {
     uint64_t now_us = smux_now_us();
 
-    while (now_us < until_us && !atomic_load(&run->crew.failed)) {
+    while (now_us < until_us && !atomic_load(&run->crew.failed) && !interrupt_came()) {
         sleep_until(until_us - now_us > PROBE_US ? now_us + PROBE_US : until_us);
         probe_window(run);
         now_us = smux_now_us();
@@ -182,8 +185,26 @@ static void conclude(struct run *run, const struct sample *end)
     histogram_subtract(&result->latency, &run->start.latency);
 }
 
-/* Reports one interval after the other until the time is over. false when a worker failed or
- * memory ran out. */
+/* Ends an interval, and begins the next at `*last`. */
+static bool end_interval(struct run *run, struct sample *last)
+{
+    struct sample now;
+    struct bench_interval interval;
+
+    take_sample(run, &now);
+    interval = between(run, last, &now);
+    *last = now;
+    return add_interval(run, &interval);
+}
+
+/* Tells whether what INT has left of an interval is too short to mean anything. */
+static bool is_cut_off(const struct sample *last)
+{
+    return interrupt_came() && smux_now_us() - last->at_us < SHORTEST_US;
+}
+
+/* Reports one interval after the other until the time is over or INT comes. false when a worker
+ * failed or memory ran out. */
 static bool measure_intervals(struct run *run)
 {
     const struct bench_settings *settings = run->test->settings;
@@ -191,19 +212,15 @@ static bool measure_intervals(struct run *run)
     struct sample last = run->start;
     bool ok = true;
 
-    for (uint64_t at_us = run->start.at_us; ok && at_us < end_us;) {
+    for (uint64_t at_us = run->start.at_us; ok && at_us < end_us && !interrupt_came();) {
         at_us += settings->interval_ms * UINT64_C(1000);
         at_us = at_us < end_us ? at_us : end_us;
         ok = work_until(run, at_us);
-        if (ok) {
-            struct sample now;
-            take_sample(run, &now);
-            struct bench_interval interval = between(run, &last, &now);
-            ok = add_interval(run, &interval);
-            last = now;
+        if (ok && !is_cut_off(&last)) {
+            ok = end_interval(run, &last);
         }
     }
-    if (ok) {
+    if (ok && run->result->n_intervals > 0) {
         conclude(run, &last);
     }
     return ok;
@@ -228,7 +245,7 @@ static bool await_idle(struct run *run)
     uint64_t begin_us = smux_now_us();
     double ends = (double)run->test->streams * carrier_ends(&run->carrier);
 
-    while (!atomic_load(&run->crew.ready)) {
+    while (!atomic_load(&run->crew.ready) && !interrupt_came()) {
         if (!work_until(run, smux_now_us() + PROBE_US)) {
             return false;
         }
@@ -273,7 +290,7 @@ static int run_crew(struct run *run)
     if (status != SMUX_OK || !ok) {
         return fail(status, why);
     }
-    return 0;
+    return run->result->n_intervals > 0 ? 0 : EXIT_INTERRUPTED;
 }
 
 /* Runs the test over the carrier that is open. */
@@ -305,6 +322,7 @@ int bench_run(const struct bench_test *test, struct report *report, struct bench
     if (code != 0) {
         return code;
     }
+    interrupt_catch();
     report_start(report, test);
     code = run_over_carrier(&run);
     carrier_close(&run.carrier);

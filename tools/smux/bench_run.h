@@ -10,7 +10,8 @@
 /*
  * Runs a test and fills `out_result`, to be released with result_deinit().
  *
- * Returns 0, or the exit code after a message; then there is no result.
+ * Returns 0 when there is a result, which INT may have cut short; EXIT_INTERRUPTED when INT came
+ * before there was one; or the exit code after a message, without a result.
  */
 int bench_run(const struct bench_test *test, struct report *report,
               struct bench_result *out_result);

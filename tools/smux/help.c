@@ -60,6 +60,7 @@ static const char exit_codes[] =
 static const char signals[] =
     "  TERM, INT  drain: take nothing new, let streams finish within --drain-timeout,\n"
     "             end sessions in order; a second one ends at once\n"
+    "             bench, INT: show what was measured so far\n"
     "  USR1       connect again now; write all counters to the log\n"
     "  USR2       open the log file again\n"
     "  HUP        ignored, with a log line\n";
