@@ -145,7 +145,12 @@ def one_dash_or_two_and_kcptun_names():
 def plaintext_outside_loopback_is_refused():
     refused(["server", "-l", "0.0.0.0:0", *TARGET], 78, "refusing to listen on 0.0.0.0:0 without TLS",
             "--insecure=session")
-    refused(["server", *TARGET], 78, "refusing to listen on 0.0.0.0:29900")
+    refused(["server", *TARGET], 78, "refusing to listen on 0.0.0.0:29900", "listen on loopback",
+            "--insecure=session on a network you trust")
+    out = " ".join(run_tool("server", "--help")[1].split())
+    for part in ("outside loopback, as the default, only with --insecure=session [:29900]",
+                 "refused without --insecure=session", "listen on 127.0.0.1:29900"):
+        expect_in(part, out, "help of server")
     refused(["server", "-l", "[::]:0", *TARGET, "--insecure=forward"], 78, "refusing to listen")
     refused(["client", "-l", ":0", *REMOTE], 78, "refusing to listen on 0.0.0.0:0",
             "--insecure=forward")
@@ -260,6 +265,26 @@ def every_option_is_in_the_man_page():
     expect(len(options) > 80, True, "number of options")
     missing = sorted(option for option in options if option[1:] not in documented)
     expect(missing, [], "options that man/smux.1 does not list")
+
+
+def messages(path):
+    """The first pieces of text of every usage_error() of a file, up to what is filled in."""
+    with open(path) as f:
+        source = re.sub(r'"\s*"', "", f.read())
+    for text in re.findall(r'usage_error\(\s*"([^"%]{12,})', source):
+        yield text.replace("\\", "").rstrip()
+
+
+@test
+def messages_are_in_the_man_page():
+    source = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
+    with open(os.path.join(source, "man/smux.1")) as f:
+        page = f.read().split(".Sh DIAGNOSTICS")[1].replace('""', '"')
+    directory = os.path.join(source, "tools/smux")
+    found = [text for name in sorted(os.listdir(directory)) if name.endswith(".c")
+             for text in messages(os.path.join(directory, name))]
+    expect(len(found) > 15, True, "number of messages, %s" % found)
+    expect([text for text in found if text not in page], [], "messages that man/smux.1 does not list")
 
 
 run()

@@ -108,8 +108,8 @@ static int complain_insecure(const struct complaint *why, const char *address,
 {
     if (purpose == INSECURE_SESSION) {
         snprintf(why->text, why->size,
-                 "refusing to listen on %s without TLS: add --insecure=session (TLS is not "
-                 "available in this build)",
+                 "refusing to listen on %s without TLS, which this build does not have: listen on "
+                 "loopback, or add --insecure=session on a network you trust",
                  address);
     } else {
         snprintf(why->text, why->size,

@@ -29,7 +29,12 @@ const struct command server_command = {
     .id = FOR_SERVER,
     .synopsis = "server [-l ADDR] -t ADDR [OPTION]...\nserver [-l ADDR] --bench [OPTION]...\n",
     .about = "Accepts smux sessions and connects each of their streams to the target.\n"
-             "Addresses: smux help addresses.",
+             "Addresses: smux help addresses.\n"
+             "\n"
+             "Sessions are not encrypted in this build. To listen outside loopback, as the\n"
+             "default address does, is therefore refused without --insecure=session. Give that\n"
+             "on a network you trust; else listen on 127.0.0.1:29900 or a Unix socket, and let\n"
+             "ssh or a VPN carry the sessions.",
     .lists = {&common_options, NULL},
     .settings_size = sizeof(struct settings),
 };
