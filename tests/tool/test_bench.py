@@ -160,7 +160,7 @@ def runs_are_interleaved_and_summed_up():
 def table_on_standard_output():
     out = bench(*SHORT)
     expect_in("bulk  1 stream  128 KiB each", out, "title")
-    expect_in("window 2.0 MiB", out, "title")
+    expect_in("window auto", out, "title")
     expect_in("0.2-0.4 s", out, "second interval")
     expect_in("total", out, "total")
     expect_in("ns/byte", out, "cost")

@@ -222,7 +222,7 @@ def help_fits_and_shows_defaults():
     for command in ("server", "client", "decode"):
         expect(run_tool(command, "--help"), run_tool("help", command), "both ways to help")
     _, out, _ = run_tool("client", "-h")
-    for part in ("[2MiB]", "[4MiB]", "[32768]", "--keepalive TIME", "[127.0.0.1:12948]"):
+    for part in ("[0]", "[4MiB]", "[32768]", "--keepalive TIME", "[127.0.0.1:12948]"):
         expect_in(part, out, "help of client")
     expect(run_tool("help", "nonsense")[0], 64, "unknown topic")
 
