@@ -23,6 +23,8 @@ static uint32_t first_window(const smux_engine *e)
 void smux__tune_init(smux_engine *e)
 {
     e->tuner.look_at_us = SMUX_NEVER;
+    e->tuner.round_us[0] = SMUX_NEVER;
+    e->tuner.round_us[1] = SMUX_NEVER;
 }
 
 uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stream)
@@ -33,6 +35,14 @@ uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stre
 uint32_t smux__tune_growth(const struct smux_estream *stream)
 {
     return stream->tuning != NULL ? stream->tuning->room : 0;
+}
+
+/* The round trip, as far as one knows: all streams go the same way. */
+static uint64_t shortest_round(const smux_engine *e)
+{
+    const uint64_t *round_us = e->tuner.round_us;
+
+    return round_us[0] < round_us[1] ? round_us[0] : round_us[1];
 }
 
 /* --- watching ------------------------------------------------------------------------------ */
@@ -53,7 +63,6 @@ static void watch(smux_engine *e, struct smux_estream *stream)
         .asked_us = SMUX_NEVER,
         .dry_us = SMUX_NEVER,
         .seen = stream->consumed,
-        .looked = true,
     };
     if (tuner->head != NULL) {
         tuner->head->prev = tuning;
@@ -160,11 +169,10 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     if (idle_us == 0 || idle_us < round_us / 16) {
         return;
     }
-    if (tuning->looked || round_us < tuning->round_us) {
-        tuning->round_us = round_us;
-        tuning->looked = false;
+    if (round_us < e->tuner.round_us[0]) {
+        e->tuner.round_us[0] = round_us;
     }
-    if (tuning->round_us > tuning->window / FAST_ENOUGH &&
+    if (shortest_round(e) > tuning->window / FAST_ENOUGH &&
         unread <= (int32_t)(tuning->window / 4)) {
         grow(e, tuning);
     }
@@ -195,8 +203,7 @@ static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_u
     uint32_t window = tuning->window;
 
     tuning->seen = stream->consumed;
-    tuning->looked = true;
-    if (window > first_window(e) && used * tuning->round_us / elapsed_us < window / 4) {
+    if (window > first_window(e) && used * shortest_round(e) / elapsed_us < window / 4) {
         window = window / 2 > first_window(e) ? window / 2 : first_window(e);
     }
     resize(e, tuning, window, room_for(e, tuning, window));
@@ -223,5 +230,9 @@ void smux__tune_tick(smux_engine *e)
     for (struct smux__tuning *tuning = tuner->head; tuning != NULL; tuning = next) {
         next = tuning->next;
         look(e, tuning, elapsed_us);
+    }
+    if (tuner->round_us[0] != SMUX_NEVER) {
+        tuner->round_us[1] = tuner->round_us[0];
+        tuner->round_us[0] = SMUX_NEVER;
     }
 }

@@ -37,10 +37,7 @@ struct smux__tuning {
     uint32_t edge;                    /* E: the byte behind it answers an update, */
     uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
     uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */
-    uint64_t round_us;                /* shortest time from update to answer of a stopped sender
-                                         that was seen since the last look, or before it */
     uint64_t seen;                    /* stream.consumed at the last look */
-    bool looked;                      /* no such time was seen since the last look */
 };
 
 struct smux__tuner {
@@ -48,6 +45,8 @@ struct smux__tuner {
     uint64_t growth;           /* sum of what their windows have grown */
     uint64_t look_at_us;       /* next look at all of them; SMUX_NEVER if there are none */
     uint64_t looked_us;        /* the last one */
+    uint64_t round_us[2];      /* shortest time from update to answer of a sender that was stopped:
+                                  since the last look, and before; SMUX_NEVER if none was seen */
 };
 
 void smux__tune_init(struct smux_engine *e);

@@ -39,7 +39,7 @@ END_TEST
 
 /* --- the first flight ---------------------------------------------------------------------- */
 
-#define FIRST 2048    /* bytes a stream, once 1 MiB are on their way without a word from the peer */
+#define FIRST 2048 /* bytes a stream, once 1 MiB are on their way without a word from the peer */
 
 /* A client whose peer read nothing of four streams yet; opens a fifth one. */
 static void start_crowded(struct wire *w, int mode, smux_estream *out_streams[5])
