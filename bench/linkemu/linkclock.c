@@ -1,0 +1,32 @@
+#include "linkclock.h"
+
+void linkclock_init(struct linkclock *clock, const struct direction_options *options)
+{
+    *clock = (struct linkclock){.options = options, .start_ns = NEVER};
+}
+
+void linkclock_set(struct linkclock *clock, uint64_t real_ns)
+{
+    clock->lost_ns = 0;
+    clock->thaw_ns = 0;
+    for (unsigned i = 0; clock->start_ns != NEVER && i < clock->options->n_freezes; i++) {
+        const struct freeze *freeze = &clock->options->freezes[i];
+        uint64_t begin = clock->start_ns + freeze->at_ns;
+        uint64_t end = begin + freeze->for_ns;
+        if (real_ns >= end) {
+            clock->lost_ns += freeze->for_ns;
+        } else if (real_ns >= begin) {
+            clock->lost_ns += real_ns - begin;
+            clock->thaw_ns = end;
+        }
+    }
+    clock->now_ns = real_ns - clock->lost_ns;
+}
+
+uint64_t linkclock_real(const struct linkclock *clock, uint64_t link_ns)
+{
+    if (link_ns == NEVER) {
+        return NEVER;
+    }
+    return clock->thaw_ns != 0 ? clock->thaw_ns : link_ns + clock->lost_ns;
+}
