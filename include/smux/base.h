@@ -122,6 +122,15 @@ enum smux_role {
 /** A point in time that never comes. */
 #define SMUX_NEVER UINT64_MAX
 
+/** The highest class of smux_stream_set_priority(); the lowest is 0. */
+#define SMUX_PRIORITY_MAX 7
+/** The class of a new stream. */
+#define SMUX_PRIORITY_DEFAULT 3
+/** The largest weight of smux_stream_set_priority(); the smallest is 1. */
+#define SMUX_WEIGHT_MAX 256
+/** The weight of a new stream. */
+#define SMUX_WEIGHT_DEFAULT 16
+
 /** When silence of the peer ends the session [KA-4]. */
 enum smux_keepalive_mode {
     SMUX_KEEPALIVE_AUTO = 0,   /**< only once the peer has sent a NOP itself */

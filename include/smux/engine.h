@@ -292,6 +292,28 @@ SMUX_API void smux_estream_abort(smux_engine *engine, smux_estream *stream, int 
  *  The handle is invalid afterwards. A loan or posted memory must have been taken back. */
 SMUX_API void smux_estream_close(smux_engine *engine, smux_estream *stream);
 
+/**
+ * Says whose data goes first when several streams of this end have data to send. May be called at
+ * any time, also while data waits. It concerns data only, which is never reordered within a
+ * stream; the control frames of all streams go before. The peer is not told.
+ *
+ * Classes are strict: a stream sends nothing while one of a higher class has data that the peer
+ * lets it send. A class that always has such data starves the lower ones for as long; what they
+ * have queued goes on counting against max_send_buffer. What was handed out or formed already
+ * (16 KiB to 256 KiB, see smux_engine_send_iov()) is not overtaken.
+ *
+ * Within a class, streams with data share the transport by bytes in proportion to their weights:
+ * a turn is about max_frame_size for the default weight. A stream that was idle goes first, until it
+ * has sent its share of the round.
+ *
+ * @param priority  class, 0..SMUX_PRIORITY_MAX, the highest first; SMUX_PRIORITY_DEFAULT at first
+ * @param weight    1..SMUX_WEIGHT_MAX; SMUX_WEIGHT_DEFAULT at first
+ * @return SMUX_OK, also for a stream that has failed; SMUX_EINVAL for a number out of range, and
+ *         then nothing is changed
+ */
+SMUX_API int smux_estream_set_priority(smux_engine *engine, smux_estream *stream, unsigned priority,
+                                       unsigned weight);
+
 /** Copies the counters of a stream. */
 SMUX_API void smux_estream_stats(const smux_engine *engine, const smux_estream *stream,
                                  struct smux_stream_stats *out_stats);

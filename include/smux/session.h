@@ -180,6 +180,23 @@ SMUX_API void smux_stream_set_write_deadline(smux_stream *stream, uint64_t deadl
 /** Sets both deadlines. */
 SMUX_API void smux_stream_set_deadline(smux_stream *stream, uint64_t deadline_us);
 
+/**
+ * Says whose data goes first when several streams of this end have data to send; also for data
+ * that waits already, for example from another thread while smux_stream_write() is blocked. Never
+ * waits. The peer is not told: each end has its own choice for what it sends.
+ *
+ * Classes are strict: while a stream of a higher class has data that the peer lets it send,
+ * lower classes send none, for ever if need be; their writers wait. Within a class, streams that
+ * have data share the connection by bytes in proportion to their weights, and none starves.
+ * Details: smux_estream_set_priority().
+ *
+ * @param priority  class, 0..SMUX_PRIORITY_MAX, the highest first; SMUX_PRIORITY_DEFAULT at first
+ * @param weight    1..SMUX_WEIGHT_MAX; SMUX_WEIGHT_DEFAULT at first
+ * @return SMUX_OK, also for a stream that has failed; SMUX_EINVAL for a number out of range, and
+ *         then nothing is changed
+ */
+SMUX_API int smux_stream_set_priority(smux_stream *stream, unsigned priority, unsigned weight);
+
 /** Returns the id on the wire. */
 SMUX_API uint32_t smux_stream_id(const smux_stream *stream);
 

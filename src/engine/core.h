@@ -8,7 +8,8 @@
  *   read.c      the application reads; credit for the peer
  *   tune.c      how large a window should be
  *   write.c     the application writes
- *   send.c      frames -> bytes out; who sends next
+ *   send.c      frames -> bytes out
+ *   scheduler.c who sends next
  */
 #ifndef SMUX__CORE_H
 #define SMUX__CORE_H
@@ -16,6 +17,7 @@
 #include "chunk.h"
 #include "config.h"
 #include "outbox.h"
+#include "scheduler.h"
 #include "stream.h"
 #include "table.h"
 #include "tune.h"
@@ -124,10 +126,10 @@ struct smux_engine {
 
     struct smux__stream_list backlog;  /* by `ready` */
     struct smux__stream_list ready;    /* by `ready` */
-    struct smux__stream_list data;     /* by `sched`: deficit round robin */
     struct smux__stream_list detached; /* by `sched` */
     struct smux__stream_list control;  /* by `control_next`: first in, first out */
     struct smux__stream_list held;     /* by `control_next` [OPN-8] */
+    struct smux__scheduler data;       /* those that may send payload */
     struct smux__timer_list timers[TIMER_KINDS];
     struct smux__refusals refusals;
     struct smux__glitches glitches;
@@ -259,7 +261,7 @@ void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream);
 /* Puts a stream into the lists in which its state wants it to be. */
 void smux__send_schedule(smux_engine *e, struct smux_estream *stream);
 
-/* Takes a stream out of the list of those that may send payload. */
+/* Takes a stream from the scheduler of payload. */
 void smux__send_unschedule(smux_engine *e, struct smux_estream *stream);
 
 /* Empties all lists of the scheduler, when nothing will be sent any more. */

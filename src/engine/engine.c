@@ -51,6 +51,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     smux__pool_init(&e->pool, config->allocator, cache_limit(config));
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
+    smux__scheduler_init(&e->data, e->config.max_frame_size);
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
     }

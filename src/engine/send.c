@@ -1,10 +1,9 @@
 /*
- * send.c - frames are formed here, at the moment the transport can take them; who sends next.
+ * send.c - frames are formed here, at the moment the transport can take them.
  *
  * Control output is state, not a queue [R5]: a stream has bits for SYN, UPD and FIN and stands at
  * most once in the list of streams with such a bit. Frames leave in this order [ORD-3]: NOP,
- * refusals, control, then payload by deficit round robin: a stream whose turn it is sends until
- * it has used up its quantum, so that busy streams share the transport by bytes.
+ * refusals, control, then payload of the stream that the scheduler names (scheduler.h).
  */
 #include "core.h"
 
@@ -168,9 +167,7 @@ void smux__send_release_held(smux_engine *e)
 void smux__send_unschedule(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_IN_DATA)) {
-        smux__sched_remove(&e->data, stream);
-        stream->flags &= ~(uint32_t)STREAM_IN_DATA;
-        stream->deficit = 0;
+        smux__scheduler_leave(&e->data, stream);
     }
 }
 
@@ -193,8 +190,7 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
         smux__send_unschedule(e, stream); /* reclaimed, or the window shrank, while it waited */
     }
     if (!smux__stream_is(stream, STREAM_IN_DATA) && payload_may_go(e, stream)) {
-        stream->flags |= STREAM_IN_DATA;
-        smux__sched_push(&e->data, stream);
+        smux__scheduler_join(&e->data, stream);
     }
 }
 
@@ -214,8 +210,8 @@ void smux__send_stop(smux_engine *e)
     while (e->held.head != NULL) {
         (void)control_pop(&e->held);
     }
-    while (e->data.head != NULL) {
-        smux__send_unschedule(e, e->data.head);
+    while (smux__scheduler_busy(&e->data)) {
+        smux__scheduler_leave(&e->data, smux__scheduler_next(&e->data));
     }
     e->nop_due = false;
     e->refusals.count = 0;
@@ -448,7 +444,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
     }
     stream->sent += len;
     e->untold += smux__stream_is(stream, STREAM_TOLD) ? 0 : len;
-    stream->deficit -= (int32_t)len;
+    smux__scheduler_sent(&e->data, stream, len);
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = smux__engine_now_ms(e);
     stream->sent_ends_at = (uint32_t)e->stats.wire_out;
@@ -468,15 +464,12 @@ static void tell_space(smux_engine *e, struct smux_estream *stream)
 
 static bool form_data(smux_engine *e)
 {
-    while (e->data.head != NULL && e->outbox.len < e->batch_limit) {
-        struct smux_estream *stream = e->data.head;
+    while (smux__scheduler_busy(&e->data) && e->outbox.len < e->batch_limit) {
+        struct smux_estream *stream = smux__scheduler_next(&e->data);
         uint32_t room = smux__send_room(e, stream);
         if (room == 0) { /* others have used up the liberty of the first flights */
             smux__send_schedule(e, stream);
             continue;
-        }
-        if (stream->deficit <= 0) {
-            stream->deficit += (int32_t)e->config.max_frame_size;
         }
         if (!form_psh(e, stream, room)) {
             return false;
@@ -486,9 +479,6 @@ static bool form_data(smux_engine *e)
             smux__send_unschedule(e, stream);
             smux__send_schedule(e, stream); /* its FIN may be next */
             smux__send_cut_starved(e, stream);
-        } else if (stream->deficit <= 0) {
-            smux__sched_remove(&e->data, stream);
-            smux__sched_push(&e->data, stream);
         }
     }
     return true;
@@ -496,13 +486,23 @@ static bool form_data(smux_engine *e)
 
 /* --- the owner's calls ------------------------------------------------------------------- */
 
+int smux_estream_set_priority(smux_engine *e, smux_estream *stream, unsigned priority,
+                              unsigned weight)
+{
+    if (priority > SMUX_PRIORITY_MAX || weight < 1 || weight > SMUX_WEIGHT_MAX) {
+        return SMUX_EINVAL;
+    }
+    smux__scheduler_set(&e->data, stream, priority, weight);
+    return SMUX_OK;
+}
+
 bool smux_engine_wants_write(const smux_engine *e)
 {
     if (e->error != SMUX_OK || e->version == 0) {
         return false;
     }
-    return e->outbox.len > 0 || e->control.head != NULL || e->data.head != NULL || e->nop_due ||
-           refusal_is_due(e);
+    return e->outbox.len > 0 || e->control.head != NULL || smux__scheduler_busy(&e->data) ||
+           e->nop_due || refusal_is_due(e);
 }
 
 int smux_engine_send_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov, uint64_t now_us)

@@ -45,7 +45,7 @@ void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
                               enum smux__timer_kind kind, uint64_t deadline_us)
 {
     assert(!smux__timer_running(&stream->timer));
-    stream->timer_kind = (uint8_t)kind;
+    stream->timer_kind = kind & 15u;
     smux__timer_start(&e->timers[kind], &stream->timer, deadline_us);
 }
 
@@ -101,7 +101,7 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream)
     case TIMER_SILLY:
         stream->flags |= STREAM_SILLY_OVER;
         if (stream->flights < SMUX__MAX_FLIGHTS) {
-            stream->flights++;
+            stream->flights = (stream->flights + 1u) & 15u;
         }
         smux__send_schedule(e, stream);
         break;
@@ -184,6 +184,7 @@ struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flag
     stream->window.wnd = SMUX__INITIAL_WINDOW;
     stream->advertised = SMUX__INITIAL_WINDOW;
     stream->max_advertised = SMUX__INITIAL_WINDOW;
+    smux__scheduler_adopt(&e->data, stream);
     e->last_found = stream;
     e->n_streams++;
     e->n_unfinished++;

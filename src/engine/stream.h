@@ -37,7 +37,7 @@ enum smux__stream_flag {
     STREAM_IN_BACKLOG = 1 << 3,   /* waits to be accepted; linked by `ready` */
     STREAM_IN_READY = 1 << 4,     /* has news for the application; linked by `ready` */
     STREAM_IN_CONTROL = 1 << 5,   /* has a control frame due; linked by `control_next` */
-    STREAM_IN_DATA = 1 << 6,      /* may send payload; linked by `sched` */
+    STREAM_IN_DATA = 1 << 6,      /* may send payload; in the scheduler by `sched` */
     STREAM_DETACHED = 1 << 7,     /* not in the table, held by the application; `sched` */
     STREAM_SYN_DUE = 1 << 8,      /* our SYN was not formed yet */
     STREAM_UPD_DUE = 1 << 9,      /* a window update is due [UPD-3] */
@@ -55,7 +55,8 @@ enum smux__stream_flag {
     STREAM_FINISH_TOLD = 1 << 21, /* SMUX_EVENT_FINISHED was reported */
     STREAM_SYN_HELD = 1 << 22,    /* waits for max_unanswered_opens; linked by `control_next` */
     STREAM_LENT = 1 << 23,        /* some bytes of a loan may still be read */
-    STREAM_TOLD = 1 << 24         /* the peer told us a window */
+    STREAM_TOLD = 1 << 24,        /* the peer told us a window */
+    STREAM_IN_FRESH = 1 << 25     /* in the scheduler among the fresh ones */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an
@@ -93,12 +94,15 @@ struct smux_estream {
     uint32_t loan_len;  /* length of the last loan until it is reclaimed; less if it was cut */
     uint32_t discarded; /* dropped but credited after close [FIN-11] */
 
-    int32_t deficit;       /* bytes this stream may still send in its turn */
-    uint32_t last_sent_ms; /* when payload was formed last [FIN-7] */
-    uint32_t sent_ends_at; /* stats.wire_out behind it, modulo 2^32 */
-    int8_t error;          /* enum smux_status, once the stream failed */
-    uint8_t timer_kind;    /* enum smux__timer_kind, while the timer runs */
-    uint8_t flights;       /* times that the first flight was doubled [BKT-7] */
+    int32_t deficit;         /* bytes this stream may still send in `round` */
+    uint32_t last_sent_ms;   /* when payload was formed last [FIN-7] */
+    uint32_t sent_ends_at;   /* stats.wire_out behind it, modulo 2^32 */
+    int8_t error;            /* enum smux_status, once the stream failed */
+    unsigned timer_kind : 4; /* enum smux__timer_kind, while the timer runs */
+    unsigned flights : 4;    /* times that the first flight was doubled [BKT-7] */
+    unsigned weight : 9;     /* share within the class */
+    unsigned priority : 3;   /* class */
+    unsigned round : 4;      /* of the class when `deficit` was last granted, modulo 16 */
 
     struct smux__timer timer;
     struct smux__link sched;

@@ -342,6 +342,20 @@ void smux_stream_set_deadline(smux_stream *stream, uint64_t deadline_us)
 
 /* --- properties ---------------------------------------------------------------------------- */
 
+int smux_stream_set_priority(smux_stream *stream, unsigned priority, unsigned weight)
+{
+    if (stream == NULL) {
+        return SMUX_EINVAL;
+    }
+    smux_session *session = stream->session;
+
+    smux__session_lock(session);
+    int status =
+        smux_estream_set_priority(session->engine, stream->engine_stream, priority, weight);
+    smux__session_unlock(session);
+    return status;
+}
+
 uint32_t smux_stream_id(const smux_stream *stream)
 {
     return smux_estream_id(stream->engine_stream);

@@ -1,0 +1,190 @@
+#include "scheduler.h"
+
+#include <assert.h>
+
+/* Fresh streams pass the waiting ones with so many default quanta in all, and then one frame of
+ * these goes: an application that opens streams without end does not starve its old ones. */
+#define FRESH_TURNS 64
+
+/* Rounds are compared modulo this: what is missed is only that credit was due. */
+#define ROUNDS 16u
+
+/* The bits of these fields, so that the compiler knows that numbers in range fit. */
+#define WEIGHT_MASK   0x1ffu
+#define PRIORITY_MASK 7u
+
+static struct smux__class *class_of(struct smux__scheduler *scheduler,
+                                    const struct smux_estream *stream)
+{
+    return &scheduler->classes[stream->priority];
+}
+
+static int32_t quantum(const struct smux__scheduler *scheduler, const struct smux_estream *stream)
+{
+    return scheduler->unit * (int32_t)stream->weight;
+}
+
+static struct smux__stream_list *list_of(struct smux__class *class,
+                                         const struct smux_estream *stream)
+{
+    return smux__stream_is(stream, STREAM_IN_FRESH) ? &class->fresh : &class->waiting;
+}
+
+static void allow_fresh(const struct smux__scheduler *scheduler, struct smux__class *class)
+{
+    class->fresh_left = scheduler->unit * SMUX_WEIGHT_DEFAULT * FRESH_TURNS;
+}
+
+void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t max_frame_size)
+{
+    *scheduler = (struct smux__scheduler){0};
+    /* Rounded down: with the default weight a full frame ends the turn. */
+    scheduler->unit = (int32_t)(max_frame_size / SMUX_WEIGHT_DEFAULT);
+    scheduler->unit += scheduler->unit == 0;
+    for (unsigned i = 0; i <= SMUX_PRIORITY_MAX; i++) {
+        allow_fresh(scheduler, &scheduler->classes[i]);
+    }
+}
+
+void smux__scheduler_adopt(struct smux__scheduler *scheduler, struct smux_estream *stream)
+{
+    stream->priority = SMUX_PRIORITY_DEFAULT;
+    stream->weight = SMUX_WEIGHT_DEFAULT;
+    stream->round = class_of(scheduler, stream)->round % ROUNDS;
+    stream->deficit = quantum(scheduler, stream);
+}
+
+/* Gives a stream that was not in a list what it missed: a quantum for each round, of which it
+ * keeps one. */
+static void settle_credit(const struct smux__scheduler *scheduler, const struct smux__class *class,
+                          struct smux_estream *stream)
+{
+    int32_t passed = (int32_t)((class->round - stream->round) % ROUNDS);
+
+    if (passed > 0) {
+        int32_t most = quantum(scheduler, stream);
+        int32_t debt = stream->deficit < 0 ? stream->deficit : 0;
+        stream->deficit = debt + passed * most < most ? debt + passed * most : most;
+        stream->round = class->round % ROUNDS;
+    }
+}
+
+void smux__scheduler_join(struct smux__scheduler *scheduler, struct smux_estream *stream)
+{
+    struct smux__class *class = class_of(scheduler, stream);
+
+    assert(!smux__stream_is(stream, STREAM_IN_DATA));
+    settle_credit(scheduler, class, stream);
+    stream->flags |= STREAM_IN_DATA;
+    if (stream->deficit > 0) {
+        stream->flags |= STREAM_IN_FRESH;
+    }
+    smux__sched_push(list_of(class, stream), stream);
+    scheduler->busy |= 1u << stream->priority;
+}
+
+void smux__scheduler_leave(struct smux__scheduler *scheduler, struct smux_estream *stream)
+{
+    struct smux__class *class = class_of(scheduler, stream);
+
+    smux__sched_remove(list_of(class, stream), stream);
+    stream->flags &= ~(uint32_t)(STREAM_IN_DATA | STREAM_IN_FRESH);
+    if (class->fresh.head == NULL && class->waiting.head == NULL) {
+        scheduler->busy &= ~(1u << stream->priority);
+    }
+}
+
+/* Of a number from 1 to 255. */
+static unsigned highest_bit(uint32_t bits)
+{
+    const uint32_t of_four = 0xffffaa50u; /* two bits for each number below 16: its highest bit */
+    unsigned upper = bits > 15 ? 4 : 0;
+
+    return upper + (of_four >> (2 * (bits >> upper)) & 3);
+}
+
+/* The stream is the first of those that wait and has used up its credit. If it has got its
+ * quantum of this round already, so have all behind it: the next round begins. */
+static void grant_turn(const struct smux__scheduler *scheduler, struct smux__class *class,
+                       struct smux_estream *stream)
+{
+    if (stream->round == class->round % ROUNDS) {
+        class->round++;
+    }
+    stream->round = class->round % ROUNDS;
+    stream->deficit += quantum(scheduler, stream);
+}
+
+static void requeue(struct smux__class *class, struct smux_estream *stream)
+{
+    smux__sched_remove(list_of(class, stream), stream);
+    stream->flags &= ~(uint32_t)STREAM_IN_FRESH;
+    smux__sched_push(&class->waiting, stream);
+}
+
+/* Goes through those that wait until one has credit again. A small weight pays for a large frame
+ * in several rounds. */
+static struct smux_estream *pass_turns(const struct smux__scheduler *scheduler,
+                                       struct smux__class *class)
+{
+    struct smux_estream *stream = class->waiting.head;
+
+    for (; stream->deficit <= 0; stream = class->waiting.head) {
+        grant_turn(scheduler, class, stream);
+        if (stream->deficit <= 0) {
+            requeue(class, stream);
+        }
+    }
+    return stream;
+}
+
+struct smux_estream *smux__scheduler_next(struct smux__scheduler *scheduler)
+{
+    struct smux__class *class = &scheduler->classes[highest_bit(scheduler->busy)];
+    struct smux_estream *stream = class->waiting.head;
+
+    if (class->fresh.head != NULL && (stream == NULL || class->fresh_left > 0)) {
+        return class->fresh.head;
+    }
+    return stream->deficit > 0 ? stream : pass_turns(scheduler, class);
+}
+
+void smux__scheduler_sent(struct smux__scheduler *scheduler, struct smux_estream *stream,
+                          uint32_t len)
+{
+    struct smux__class *class = class_of(scheduler, stream);
+
+    stream->deficit -= (int32_t)len;
+    if (smux__stream_is(stream, STREAM_IN_FRESH)) {
+        class->fresh_left -= class->waiting.head != NULL ? (int32_t)len : 0;
+    } else {
+        allow_fresh(scheduler, class);
+    }
+    if (stream->deficit <= 0) {
+        requeue(class, stream);
+    }
+}
+
+void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream *stream,
+                         unsigned priority, unsigned weight)
+{
+    bool joined = smux__stream_is(stream, STREAM_IN_DATA);
+
+    settle_credit(scheduler, class_of(scheduler, stream), stream);
+    if (joined && priority != stream->priority) {
+        smux__scheduler_leave(scheduler, stream);
+    }
+    stream->weight = weight & WEIGHT_MASK;
+    if (stream->deficit > quantum(scheduler, stream)) {
+        stream->deficit = quantum(scheduler, stream);
+    }
+    if (priority == stream->priority) {
+        return;
+    }
+    stream->priority = priority & PRIORITY_MASK;
+    stream->round =
+        class_of(scheduler, stream)->round % ROUNDS; /* credit moves, and is not doubled */
+    if (joined) {
+        smux__scheduler_join(scheduler, stream);
+    }
+}
