@@ -1,0 +1,289 @@
+/*
+ * test_scheduler.c - whose turn it is: the scheduler without frames and bytes.
+ *
+ * ctest-timeout: 300
+ */
+#include "engine/scheduler.h"
+#include "support/rng.h"
+#include "support/suite.h"
+
+#include <string.h>
+
+#define FRAME   32768
+#define STREAMS 100
+
+static struct smux__scheduler scheduler;
+static struct smux_estream streams[STREAMS];
+static uint64_t sent[STREAMS];
+
+static void start(uint32_t frame, unsigned n)
+{
+    memset(streams, 0, sizeof streams);
+    memset(sent, 0, sizeof sent);
+    smux__scheduler_init(&scheduler, frame);
+    for (unsigned i = 0; i < n; i++) {
+        streams[i].id = i;
+        smux__scheduler_adopt(&scheduler, &streams[i]);
+    }
+}
+
+static void join(unsigned i)
+{
+    smux__scheduler_join(&scheduler, &streams[i]);
+}
+
+static void leave(unsigned i)
+{
+    smux__scheduler_leave(&scheduler, &streams[i]);
+}
+
+static void set(unsigned i, unsigned priority, unsigned weight)
+{
+    smux__scheduler_set(&scheduler, &streams[i], priority, weight);
+}
+
+/* Sends one frame of up to `len` bytes; returns whose it was. */
+static unsigned send_one(uint32_t len)
+{
+    struct smux_estream *stream = smux__scheduler_next(&scheduler);
+
+    smux__scheduler_sent(&scheduler, stream, len);
+    sent[stream->id] += len;
+    return stream->id;
+}
+
+/* As ck_assert(), which is too slow for the innermost loops. */
+#define expect(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            ck_abort_msg("%s", #condition);                                                        \
+        }                                                                                          \
+    } while (0)
+
+/* The invariants of scheduler.h. */
+static unsigned check_list(const struct smux__stream_list *list, unsigned class, uint32_t fresh)
+{
+    const struct smux_estream *prev = NULL;
+    unsigned n = 0;
+
+    for (const struct smux_estream *stream = list->head; stream != NULL; n++) {
+        expect(stream->priority == class);
+        expect((stream->flags & (STREAM_IN_DATA | STREAM_IN_FRESH)) == (STREAM_IN_DATA | fresh));
+        expect(fresh == 0 || stream->deficit > 0);
+        expect(stream->sched.prev == prev);
+        prev = stream;
+        stream = stream->sched.next;
+    }
+    expect(list->tail == prev);
+    return n;
+}
+
+static void check_lists(unsigned expected)
+{
+    unsigned total = 0;
+
+    for (unsigned i = 0; i <= SMUX_PRIORITY_MAX; i++) {
+        unsigned n = check_list(&scheduler.classes[i].fresh, i, STREAM_IN_FRESH) +
+                     check_list(&scheduler.classes[i].waiting, i, 0);
+        expect(((scheduler.busy >> i) & 1) == (n > 0));
+        total += n;
+    }
+    expect(total == expected);
+}
+
+/* Each choice is of the highest class that has streams, and the lists stay whole. */
+START_TEST(random_use_keeps_the_invariants)
+{
+    struct rng rng;
+    unsigned joined = 0;
+
+    rng_seed(&rng, (uint64_t)_i);
+    start(rng_log(&rng, 1, 65535), STREAMS);
+    for (int step = 0; step < 5000; step++) {
+        unsigned i = rng_below(&rng, STREAMS);
+        bool is_in = (streams[i].flags & STREAM_IN_DATA) != 0;
+
+        switch (rng_below(&rng, 4)) {
+        case 0:
+            if (!is_in) {
+                join(i);
+                joined++;
+            }
+            break;
+        case 1:
+            if (is_in && rng_chance(&rng, 50)) {
+                leave(i);
+                joined--;
+            }
+            break;
+        case 2:
+            set(i, rng_below(&rng, SMUX_PRIORITY_MAX + 1), rng_between(&rng, 1, SMUX_WEIGHT_MAX));
+            break;
+        default:
+            if (smux__scheduler_busy(&scheduler)) {
+                unsigned who = send_one(rng_log(&rng, 1, 65535));
+                expect(scheduler.busy >> streams[who].priority == 1);
+            }
+            break;
+        }
+        check_lists(joined);
+    }
+}
+END_TEST
+
+START_TEST(bytes_follow_the_weights_for_every_frame_size)
+{
+    static const unsigned weights[] = {1, 2, 3, 16, 17, 100, 256};
+    const unsigned n = sizeof weights / sizeof weights[0];
+    struct rng rng;
+    uint64_t total = 0;
+
+    rng_seed(&rng, (uint64_t)_i);
+    start(1u << _i, n);
+    for (unsigned i = 0; i < n; i++) {
+        set(i, SMUX_PRIORITY_DEFAULT, weights[i]);
+        join(i);
+    }
+    for (int step = 0; step < 400000; step++) {
+        uint32_t len = rng_between(&rng, 1, 1u << _i);
+        send_one(len);
+        total += len;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        double share = (double)sent[i] / (double)total * (1 + 2 + 3 + 16 + 17 + 100 + 256);
+        ck_assert_double_gt(share, 0.97 * weights[i]);
+        ck_assert_double_lt(share, 1.03 * weights[i]);
+    }
+}
+END_TEST
+
+/* It runs empty after each frame and is back before the next one. */
+START_TEST(running_empty_again_and_again_gives_no_more_than_a_share)
+{
+    const uint32_t burst = (uint32_t)_i;
+    uint64_t total = 0;
+
+    start(FRAME, 9);
+    for (unsigned i = 0; i < 9; i++) {
+        join(i);
+    }
+    while (total < 32 << 20) {
+        unsigned who = smux__scheduler_next(&scheduler)->id;
+        uint32_t len = who == 0 ? burst : FRAME;
+
+        send_one(len);
+        total += len;
+        if (who == 0) {
+            leave(0);
+            join(0);
+        }
+    }
+    ck_assert_double_lt((double)sent[0], 1.03 * (double)total / 9);
+    ck_assert_double_gt((double)sent[0], 0.97 * (double)total / 9);
+}
+END_TEST
+
+/* The same by one that changes its class back and forth between its bursts. */
+START_TEST(changing_the_class_again_and_again_gives_no_more_than_a_share)
+{
+    uint64_t total = 0;
+
+    start(FRAME, 9);
+    for (unsigned i = 0; i < 9; i++) {
+        join(i);
+    }
+    while (total < 32 << 20) {
+        unsigned who = send_one(4096);
+
+        total += 4096;
+        if (who == 0) {
+            leave(0);
+            set(0, 7, SMUX_WEIGHT_MAX);
+            set(0, SMUX_PRIORITY_DEFAULT, SMUX_WEIGHT_DEFAULT);
+            join(0);
+        }
+    }
+    ck_assert_double_lt((double)sent[0], 1.05 * (double)total / 9);
+}
+END_TEST
+
+/* New streams, one after the other and each with a full quantum, never end. */
+START_TEST(new_streams_without_end_do_not_starve_the_old_ones)
+{
+    uint64_t others = 0;
+
+    start(FRAME, 2);
+    join(0);
+    ck_assert_uint_eq(send_one(FRAME), 0);
+    for (int i = 0; i < 10000; i++) {
+        memset(&streams[1], 0, sizeof streams[1]);
+        streams[1].id = 1;
+        smux__scheduler_adopt(&scheduler, &streams[1]);
+        join(1);
+        while (send_one(FRAME) == 0) {
+            others = 0;
+        }
+        others += FRAME;
+        leave(1);
+        expect(others <= 65 * FRAME);
+    }
+}
+END_TEST
+
+START_TEST(a_stream_that_was_idle_goes_first)
+{
+    start(FRAME, STREAMS);
+    for (unsigned i = 1; i < STREAMS; i++) {
+        join(i);
+    }
+    for (int i = 0; i < 1000; i++) {
+        send_one(FRAME);
+    }
+    for (int i = 0; i < 500; i++) { /* 500 * 64 bytes are less than its share of a round */
+        join(0);
+        ck_assert_uint_eq(send_one(64), 0);
+        leave(0);
+    }
+}
+END_TEST
+
+/* A debt is paid in the rounds that pass, whether the stream waits for it or does something else. */
+START_TEST(a_debt_is_forgotten_when_its_rounds_have_passed)
+{
+    start(FRAME, 3);
+    set(0, SMUX_PRIORITY_DEFAULT, 2);
+    join(0);
+    ck_assert_uint_eq(send_one(FRAME), 0); /* it had 1/8 of that: 7 rounds of credit are due */
+    leave(0);
+    join(1);
+    join(2);
+    for (int i = 0; i < 2 * 6; i++) {
+        send_one(FRAME);
+    }
+    join(0);
+    ck_assert_uint_ne(smux__scheduler_next(&scheduler)->id, 0);
+    leave(0);
+    for (int i = 0; i < 2 * 9; i++) {
+        send_one(FRAME);
+    }
+    join(0);
+    ck_assert_uint_eq(smux__scheduler_next(&scheduler)->id, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("scheduler");
+    TCase *tc = tcase_create("scheduler");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, random_use_keeps_the_invariants, 0, suite_rounds(100));
+    tcase_add_loop_test(tc, bytes_follow_the_weights_for_every_frame_size, 4, 17);
+    tcase_add_loop_test(tc, running_empty_again_and_again_gives_no_more_than_a_share, 1000, 1005);
+    tcase_add_test(tc, changing_the_class_again_and_again_gives_no_more_than_a_share);
+    tcase_add_test(tc, new_streams_without_end_do_not_starve_the_old_ones);
+    tcase_add_test(tc, a_stream_that_was_idle_goes_first);
+    tcase_add_test(tc, a_debt_is_forgotten_when_its_rounds_have_passed);
+    suite_add_tcase(suite, tc);
+    return suite_main(suite);
+}
