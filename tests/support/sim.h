@@ -80,10 +80,11 @@ struct sim {
     struct sim_end *posted[2]; /**< the end whose memory is posted, a side */
     bool may_open[2];
 
-    bool by_events; /**< applications act only when an event told them to */
-    bool no_memory; /**< allocations fail: streams may fail, too */
-    bool may_stall; /**< streams may be aborted for holding the budget */
-    bool drains;    /**< one end begins a graceful end early */
+    bool priorities; /**< applications set classes and weights at random */
+    bool by_events;  /**< applications act only when an event told them to */
+    bool no_memory;  /**< allocations fail: streams may fail, too */
+    bool may_stall;  /**< streams may be aborted for holding the budget */
+    bool drains;     /**< one end begins a graceful end early */
     bool converging;
     uint32_t steps; /**< of the fault phase */
     int error[2];   /**< first error seen, a side [I16] */
@@ -119,6 +120,9 @@ void sim_post_to_receiver(struct sim *sim, unsigned side);
 
 /** Lets the application do what it can or, while there are faults, some of it. */
 void sim_visit(struct sim *sim, struct sim_end *end);
+
+/** Gives a stream another class and weight; sometimes with numbers that must be refused. */
+void sim_set_priority(struct sim *sim, struct sim_end *end);
 
 void sim_shut(struct sim *sim, struct sim_end *end);
 void sim_abort(struct sim *sim, struct sim_end *end);

@@ -461,6 +461,25 @@ static void read_step(struct sim *sim, struct sim_end *end)
     }
 }
 
+/* --- priorities ---------------------------------------------------------------------------- */
+
+void sim_set_priority(struct sim *sim, struct sim_end *end)
+{
+    struct rng *rng = &sim->rng;
+    bool bad = rng_chance(rng, 10);
+    unsigned priority = rng_below(rng, SMUX_PRIORITY_MAX + 1);
+    unsigned weight = rng_log(rng, 1, SMUX_WEIGHT_MAX);
+
+    if (bad && rng_chance(rng, 50)) {
+        priority += SMUX_PRIORITY_MAX + 1;
+    } else if (bad) {
+        weight = rng_chance(rng, 50) ? 0 : weight + SMUX_WEIGHT_MAX;
+    }
+    int status = smux_estream_set_priority(sim->engine[end->side], end->stream, priority, weight);
+    sim_check(sim, status == (bad ? SMUX_EINVAL : SMUX_OK), "priority %u, weight %u: %s", priority,
+              weight, smux_status_name(status));
+}
+
 /* --- the end ------------------------------------------------------------------------------- */
 
 void sim_close(struct sim *sim, struct sim_end *end)
@@ -510,6 +529,9 @@ void sim_visit(struct sim *sim, struct sim_end *end)
 
     if (end->stream == NULL) {
         return;
+    }
+    if (sim->priorities && rng_chance(&sim->rng, 20)) {
+        sim_set_priority(sim, end);
     }
     if (end->plan.finish == FINISH_ABORT && !end->aborted && end->written >= end->plan.total / 2) {
         sim_abort(sim, end);

@@ -197,6 +197,7 @@ void sim_plan(struct sim *sim)
     plan_engines(sim);
     plan_link(sim);
     plan_streams(sim);
+    sim->priorities = rng_chance(&sim->rng, 50);
     sim->by_events = rng_chance(&sim->rng, 50);
     sim->drains = rng_chance(&sim->rng, 8);
     sim->steps = rng_log(&sim->rng, 1, 400);
