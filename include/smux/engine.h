@@ -299,8 +299,8 @@ SMUX_API void smux_estream_close(smux_engine *engine, smux_estream *stream);
  *
  * Classes are strict: a stream sends nothing while one of a higher class has data that the peer
  * lets it send. A class that always has such data starves the lower ones for as long; what they
- * have queued goes on counting against max_send_buffer. What was handed out or formed already
- * (16 KiB to 256 KiB, see smux_engine_send_iov()) is not overtaken.
+ * have queued goes on counting against max_send_buffer. Frames that smux_engine_send_iov() has
+ * formed already, 16 KiB to 256 KiB, are not overtaken.
  *
  * Within a class, streams with data share the transport by bytes in proportion to their weights:
  * a turn is about max_frame_size for the default weight. A stream that was idle goes first, until it

@@ -54,8 +54,8 @@ void smux__scheduler_adopt(struct smux__scheduler *scheduler, struct smux_estrea
     stream->deficit = quantum(scheduler, stream);
 }
 
-/* Gives a stream that was not in a list what it missed: a quantum for each round, of which it
- * keeps one. */
+/* Gives a stream what it missed: a quantum for each round that has passed without it. It keeps at
+ * most one. */
 static void settle_credit(const struct smux__scheduler *scheduler, const struct smux__class *class,
                           struct smux_estream *stream)
 {
@@ -182,8 +182,8 @@ void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream 
         return;
     }
     stream->priority = priority & PRIORITY_MASK;
-    stream->round =
-        class_of(scheduler, stream)->round % ROUNDS; /* credit moves, and is not doubled */
+    /* Its credit moves along and is not doubled. */
+    stream->round = class_of(scheduler, stream)->round % ROUNDS;
     if (joined) {
         smux__scheduler_join(scheduler, stream);
     }
