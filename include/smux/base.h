@@ -234,7 +234,7 @@ struct smux_session_stats {
     uint64_t upd_stale;         /**< ignored as older [RCV-17] */
     uint64_t windows_shrunk;    /**< updates that offered less than the stream's window because of
                                        the budget [BKT-7] */
-    uint64_t windows_grown;     /**< times a window that tunes itself doubled */
+    uint64_t windows_grown;     /**< times a window that tunes itself grew */
     uint64_t receive_pauses;    /**< times the budget was exhausted */
     uint64_t receive_paused_us; /**< total time of these pauses */
     uint32_t streams_now;       /**< in the table now */

@@ -141,16 +141,17 @@ static uint32_t room_for(const smux_engine *e, const struct smux__tuning *tuning
     return most - first_window(e);
 }
 
-static void grow(smux_engine *e, struct smux__tuning *tuning)
+static void grow(smux_engine *e, struct smux__tuning *tuning, uint64_t more)
 {
     uint64_t left = e->config.max_window_growth - e->tuner.growth;
     uint32_t room = SMUX__MAX_WINDOW - tuning->window;
-    uint32_t more = tuning->window < room ? tuning->window : room;
 
-    more = more < left ? more : (uint32_t)left;
+    more = more < room ? more : room;
+    more = more < left ? more : left;
     if (more > 0) {
-        uint32_t window = tuning->window + more;
+        uint32_t window = tuning->window + (uint32_t)more;
         resize(e, tuning, window, room_for(e, tuning, window));
+        tuning->grown = true;
         e->stats.windows_grown++;
         tuning->stream->flags |= STREAM_UPD_DUE; /* [UPD-2] */
         smux__send_schedule(e, tuning->stream);
@@ -174,7 +175,8 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     }
     if (shortest_round(e) > tuning->window / FAST_ENOUGH &&
         unread <= (int32_t)(tuning->window / 4)) {
-        grow(e, tuning);
+        bool mostly = idle_us >= round_us - round_us / 4;
+        grow(e, tuning, (uint64_t)tuning->window * (mostly ? 3 : 1));
     }
 }
 
@@ -203,9 +205,11 @@ static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_u
     uint32_t window = tuning->window;
 
     tuning->seen = stream->consumed;
-    if (window > first_window(e) && used * shortest_round(e) / elapsed_us < window / 4) {
+    if (!tuning->grown && window > first_window(e) &&
+        used * shortest_round(e) / elapsed_us < window / 4) {
         window = window / 2 > first_window(e) ? window / 2 : first_window(e);
     }
+    tuning->grown = false;
     resize(e, tuning, window, room_for(e, tuning, window));
     if (used == 0 && tuning->room == 0) {
         smux__tune_forget(e, stream);

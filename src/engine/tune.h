@@ -9,9 +9,10 @@
  *        |-- bytes come --|------ nothing comes ------|            the window stops the sender
  *        |-------------- bytes come ------------------|            it does not
  *
- * If nothing came for a sixteenth of that time or more, and the application had read everything
- * meanwhile, the window doubles: the line was idle although both ends would have gone on. The time
- * between updates says nothing of this and is not used, nor is an estimate of the round trip.
+ * If nothing came for a sixteenth of that time or more, and the application had read nearly
+ * everything meanwhile, the window doubles: the line was idle although both ends would have gone
+ * on. It grows fourfold if that was so for three quarters of the time. The time between updates
+ * says nothing of this and is not used.
  *
  * It halves, second by second, while four times of what is read in such a round would still fit
  * into it: so it follows an application that slows down or stops.
@@ -38,6 +39,7 @@ struct smux__tuning {
     uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
     uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */
     uint64_t seen;                    /* stream.consumed at the last look */
+    bool grown;                       /* since then */
 };
 
 struct smux__tuner {
