@@ -273,6 +273,9 @@ SMUX_API int smux_estream_read(smux_engine *engine, smux_estream *stream, void *
  */
 SMUX_API int smux_estream_post(smux_engine *engine, smux_estream *stream, void *buf, size_t len);
 
+/** Returns how much of the posted memory of this stream is still free; 0 when none is posted. */
+SMUX_API size_t smux_estream_posted(const smux_engine *engine, const smux_estream *stream);
+
 /** Takes the memory back; out_len is how many bytes arrived in it; they count as consumed. */
 SMUX_API void smux_estream_unpost(smux_engine *engine, smux_estream *stream, size_t *out_len);
 

@@ -174,6 +174,11 @@ int smux_estream_post(smux_engine *e, smux_estream *stream, void *buf, size_t le
     return SMUX_OK;
 }
 
+size_t smux_estream_posted(const smux_engine *e, const smux_estream *stream)
+{
+    return e->post.stream == stream ? e->post.size - e->post.len : 0;
+}
+
 void smux_estream_unpost(smux_engine *e, smux_estream *stream, size_t *out_len)
 {
     *out_len = 0;

@@ -9,6 +9,8 @@
 
 /* Vectors a system call; frames of many streams leave in one. */
 #define SEND_IOV 64
+/* Reads in a row for one reader before others are told of what came with them. */
+#define POST_READS 8
 
 /* --- state --------------------------------------------------------------------------------- */
 
@@ -138,28 +140,54 @@ static enum smux__io io_take_nothing(smux_session *session, int status)
     return session->ended || session->eof ? SMUX__IO_IDLE : SMUX__IO_BLOCKED;
 }
 
-enum smux__io smux__io_receive(smux_session *session)
+/* Reads once and lets the engine decode. A read that finds less than it asked for is likely to
+ * have found all: that saves a call that finds nothing. */
+static int io_read(smux_session *session)
 {
     struct smux_iov iov[2];
     size_t len = 0;
+    int n = smux_engine_recv_iov(session->engine, iov);
+
+    if (n == 0) {
+        session->starved = smux__io_can_receive(session);
+        return SMUX_ENOMEM;
+    }
+    size_t room = iov[0].len + (n > 1 ? iov[1].len : 0);
+    int status = io_readv(session, iov, n, &len);
+    (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
+    session->read_dry = status == SMUX_OK && len < room;
+    return status;
+}
+
+/* The next frame goes to the same reader, who has room for more: it sleeps on. */
+static bool io_goes_on(const smux_session *session)
+{
+    const struct smux__waiter *reader = session->posted;
+
+    return reader != NULL && !reader->fired && !session->read_dry &&
+           smux_engine_recv_stream(session->engine) == reader->stream->engine_stream &&
+           smux_estream_posted(session->engine, reader->stream->engine_stream) > 0;
+}
+
+enum smux__io smux__io_receive(smux_session *session)
+{
+    int status;
 
     if (!smux__io_can_receive(session)) {
         return SMUX__IO_IDLE;
     }
     io_post(session);
-    int n = smux_engine_recv_iov(session->engine, iov);
-    if (n == 0) {
-        io_unpost(session);
-        session->starved = smux__io_can_receive(session);
+    status = io_read(session);
+    for (int n = 1; n < POST_READS && status == SMUX_OK && io_goes_on(session); n++) {
+        smux__session_end_io(session);
+        status = io_read(session);
+    }
+    io_unpost(session);
+    if (status == SMUX_ENOMEM) {
         return SMUX__IO_IDLE;
     }
-    size_t room = iov[0].len + (n > 1 ? iov[1].len : 0);
-    int status = io_readv(session, iov, n, &len);
-    (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
-    io_unpost(session);
     enum smux__io result = SMUX__IO_PROGRESS;
     if (status == SMUX_OK) {
-        session->read_dry = len < room; /* likely: saves a call that finds nothing */
         smux__session_update(session);
     } else {
         result = io_take_nothing(session, status);

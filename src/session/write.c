@@ -87,12 +87,22 @@ void smux__write_return_loans(smux_session *session)
     }
 }
 
+/* Tells whether a writev may use the memory at this moment. */
+static bool loan_is_in_use(const struct smux__waiter *waiter)
+{
+    const smux_engine *engine = waiter->session->engine;
+
+    return waiter->session->writing &&
+           (smux_engine_error(engine) != SMUX_OK ||
+            smux_estream_lent(engine, waiter->stream->engine_stream) > 0);
+}
+
 /* Takes the loan back; whoever writes at this moment does it between two system calls. */
 static size_t loan_claim(struct smux__waiter *waiter)
 {
     smux_session *session = waiter->session;
 
-    if (!session->writing) {
+    if (!loan_is_in_use(waiter)) {
         loan_return(waiter);
         return waiter->loan_kept;
     }
