@@ -121,7 +121,7 @@ struct smux_engine {
     uint32_t n_unanswered; /* our SYNs that nothing came back for */
     uint32_t n_unfinished; /* in the table, our FIN not formed */
     uint64_t send_queued;  /* bytes in all send queues, loans excluded */
-    uint64_t untold;       /* bytes sent on streams that the peer told no window yet */
+    uint64_t unread;       /* bytes sent on streams that the peer read nothing of yet */
     int64_t credit;        /* sum of stream_credit() [BKT-7] */
 
     struct smux__stream_list backlog;  /* by `ready` */
@@ -258,6 +258,8 @@ void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream);
 
 /* --- send.c --- */
 
+void smux__send_init(smux_engine *e);
+
 /* Puts a stream into the lists in which its state wants it to be. */
 void smux__send_schedule(smux_engine *e, struct smux_estream *stream);
 
@@ -270,8 +272,8 @@ void smux__send_stop(smux_engine *e);
 /* Bytes of payload that version and window let a stream send now. */
 uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream);
 
-/* Notes that the peer has told a window, or will not any more: ends the first flight [BKT-7]. */
-void smux__send_told(smux_engine *e, struct smux_estream *stream);
+/* Notes that the peer has read from a stream, or will not any more [BKT-7]. */
+void smux__send_is_read(smux_engine *e, struct smux_estream *stream);
 
 /* Aborts a stream whose data waits for credit that cannot come any more [END-3]. It stays in the
  * table until its FIN is formed. */

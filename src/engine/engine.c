@@ -45,13 +45,12 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     e->user_size = user_size;
     e->version = config->version == SMUX_VERSION_AUTO ? 0 : config->version;
     e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
-    e->batch_limit = SMUX__MAX_BATCH;
     e->intake.buffer_size = FIRST_BUFFER;
     engine_init_times(e, now_us);
     smux__pool_init(&e->pool, config->allocator, cache_limit(config));
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
-    smux__scheduler_init(&e->data, e->config.max_frame_size);
+    smux__send_init(e);
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
     }

@@ -127,15 +127,17 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
         window = SMUX__MAX_WINDOW;
         smux__engine_glitch(e, 10);
     }
+    stream->flags |= STREAM_TOLD;
     switch (smux__window_update(&stream->window, (uint32_t)stream->sent, consumed, window)) {
     case SMUX__UPDATE_TAKEN: /* [RCV-16] */
-        smux__send_told(e, stream);
+        if (consumed > 0) {
+            smux__send_is_read(e, stream);
+        }
         smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
         smux__send_schedule(e, stream);
         smux__stream_settle(e, stream);
         break;
     case SMUX__UPDATE_SAME:
-        smux__send_told(e, stream);
         smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
         smux__send_schedule(e, stream);
         smux__engine_glitch(e, 1);

@@ -2,9 +2,9 @@
 
 #include <assert.h>
 
-/* Fresh streams pass the waiting ones with so many default quanta in all, and then one frame of
+/* Fresh streams pass the waiting ones with so many default turns in all, and then one frame of
  * these goes: an application that opens streams without end does not starve its old ones. */
-#define FRESH_TURNS 64
+#define FRESH_TURNS 16
 
 /* Rounds are compared modulo this: what is missed is only that credit was due. */
 #define ROUNDS 16u
@@ -35,12 +35,17 @@ static void allow_fresh(const struct smux__scheduler *scheduler, struct smux__cl
     class->fresh_left = scheduler->unit * SMUX_WEIGHT_DEFAULT * FRESH_TURNS;
 }
 
-void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t max_frame_size)
+void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn)
+{
+    /* Rounded down: with the default weight a turn of full frames ends with the last of them. */
+    scheduler->unit = (int32_t)(turn / SMUX_WEIGHT_DEFAULT);
+    scheduler->unit += scheduler->unit == 0;
+}
+
+void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn)
 {
     *scheduler = (struct smux__scheduler){0};
-    /* Rounded down: with the default weight a full frame ends the turn. */
-    scheduler->unit = (int32_t)(max_frame_size / SMUX_WEIGHT_DEFAULT);
-    scheduler->unit += scheduler->unit == 0;
+    smux__scheduler_set_turn(scheduler, turn);
     for (unsigned i = 0; i <= SMUX_PRIORITY_MAX; i++) {
         allow_fresh(scheduler, &scheduler->classes[i]);
     }

@@ -35,7 +35,9 @@ struct smux__scheduler {
     int32_t unit; /* bytes of a turn with weight 1 */
 };
 
-void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t max_frame_size);
+/* `turn` is the quantum of the default weight in bytes; it may change at any time. */
+void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn);
+void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn);
 
 /* Tells whether some stream has something to send. */
 static inline bool smux__scheduler_busy(const struct smux__scheduler *scheduler)

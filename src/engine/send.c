@@ -13,10 +13,14 @@
 #define PACK_MAX 512u
 /* Bytes formed at once, at least, when the transport takes fewer. */
 #define MIN_BATCH 16384u
+/* And before it is known how many it takes. */
+#define FIRST_BATCH 65536u
+/* Streams that a batch has room for, if their frames are not larger than that. */
+#define TURNS_A_BATCH 2u
 /* The longest wait for a larger window [WIN-8]. */
 #define SILLY_US 200000u
-/* Bytes that streams without a word from the peer may send at liberty, all together; and then
- * each, doubled whenever the wait of SILLY_US ends. */
+/* Bytes that streams that the peer does not read may send at liberty, all together; and then each
+ * that the peer told no window, doubled whenever the wait of SILLY_US ends. */
 #define FREE_FLIGHT  (1u << 20)
 #define FIRST_FLIGHT 2048u
 /* The pieces that the frame of a fragmented queue may take. */
@@ -30,7 +34,7 @@
  * less. The wait is bounded, as some may wait for half of a window. */
 static bool is_held_back(const smux_engine *e, const struct smux_estream *stream)
 {
-    return !smux__stream_is(stream, STREAM_TOLD) && e->untold >= FREE_FLIGHT && !e->input_ended;
+    return !smux__stream_is(stream, STREAM_TOLD) && e->unread >= FREE_FLIGHT && !e->input_ended;
 }
 
 uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream)
@@ -47,11 +51,11 @@ uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream
     return room;
 }
 
-void smux__send_told(smux_engine *e, struct smux_estream *stream)
+void smux__send_is_read(smux_engine *e, struct smux_estream *stream)
 {
-    if (!smux__stream_is(stream, STREAM_TOLD)) {
-        stream->flags |= STREAM_TOLD;
-        e->untold -= stream->sent;
+    if (!smux__stream_is(stream, STREAM_IS_READ)) {
+        stream->flags |= STREAM_IS_READ;
+        e->unread -= stream->sent;
     }
 }
 
@@ -443,7 +447,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
         return false;
     }
     stream->sent += len;
-    e->untold += smux__stream_is(stream, STREAM_TOLD) ? 0 : len;
+    e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
     smux__scheduler_sent(&e->data, stream, len);
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = smux__engine_now_ms(e);
@@ -482,6 +486,21 @@ static bool form_data(smux_engine *e)
         }
     }
     return true;
+}
+
+/* A fast transport gets several frames of a stream in a row: that wakes its writer and its reader
+ * less often, and costs others microseconds. */
+static uint32_t turn(const smux_engine *e)
+{
+    uint32_t frame = e->config.max_frame_size;
+
+    return frame * smux__max_u32(1, (uint32_t)e->batch_limit / TURNS_A_BATCH / frame);
+}
+
+void smux__send_init(smux_engine *e)
+{
+    e->batch_limit = FIRST_BATCH;
+    smux__scheduler_init(&e->data, turn(e));
 }
 
 /* --- the owner's calls ------------------------------------------------------------------- */
@@ -537,6 +556,7 @@ static void adapt_batch(smux_engine *e, size_t len)
     } else {
         e->batch_limit = len > MIN_BATCH ? len : MIN_BATCH;
     }
+    smux__scheduler_set_turn(&e->data, turn(e));
 }
 
 void smux_engine_send_commit(smux_engine *e, size_t len, uint64_t now_us)

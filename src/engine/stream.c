@@ -258,7 +258,7 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
         e->n_streams--;
     }
     smux__tune_forget(e, stream);
-    smux__send_told(e, stream);
+    smux__send_is_read(e, stream);
     smux__stream_cancel_syn(e, stream);
     smux__stream_sent_fin(e, stream);
     await_no_answer(e, stream); /* nothing more can come */

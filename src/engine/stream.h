@@ -56,7 +56,8 @@ enum smux__stream_flag {
     STREAM_SYN_HELD = 1 << 22,    /* waits for max_unanswered_opens; linked by `control_next` */
     STREAM_LENT = 1 << 23,        /* some bytes of a loan may still be read */
     STREAM_TOLD = 1 << 24,        /* the peer told us a window */
-    STREAM_IN_FRESH = 1 << 25     /* in the scheduler among the fresh ones */
+    STREAM_IN_FRESH = 1 << 25,    /* in the scheduler among the fresh ones */
+    STREAM_IS_READ = 1 << 26      /* the peer consumed something */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an

@@ -136,9 +136,8 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
 static uint32_t room_for(const smux_engine *e, const struct smux__tuning *tuning, uint32_t window)
 {
     uint32_t unread = smux__min_u32(tuning->stream->in.len, tuning->room + first_window(e));
-    uint32_t most = window > unread ? window : unread;
 
-    return most - first_window(e);
+    return smux__max_u32(window, unread) - first_window(e);
 }
 
 static void grow(smux_engine *e, struct smux__tuning *tuning, uint64_t more)

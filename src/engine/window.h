@@ -24,6 +24,11 @@ static inline uint32_t smux__min_u32(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+static inline uint32_t smux__max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 /* What a sender knows of its window. */
 struct smux__send_window {
     uint32_t acked; /* last accepted CONSUMED */

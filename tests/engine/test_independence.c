@@ -97,6 +97,9 @@ START_TEST(BKT_7_others_make_room_for_first_flights)
     struct wire w;
 
     start_crowded(&w, _i, streams);
+    wire_upd(&w, 3, 0, 262144); /* read nothing: changes nothing */
+    wire_sleep(&w, 200);
+    expect_data(&w, 11, FIRST);
     wire_upd(&w, 3, 262144, 0);
     wire_sleep(&w, 200);
     wire_skip(&w);
