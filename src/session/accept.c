@@ -81,7 +81,7 @@ int smux_session_accept(smux_session *session, smux_stream **out_stream)
     if (status == SMUX_OK) {
         *out_stream = smux__stream_adopt(session, engine_stream);
     }
-    smux__session_leave(session, SMUX__NOW);
+    smux__session_leave(session, SMUX__AS_BEFORE);
     return status;
 }
 

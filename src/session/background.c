@@ -29,11 +29,13 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BATCH      64   /* events taken at once */
 #define LOOK_US    5000 /* between two looks at the list */
 #define SOON_US    1000 /* until output that waits is sent */
+#define SPACING_US 50   /* between two times it is: the more of it one system call takes */
 #define TURN_READS 4    /* reads from one session before the next has its turn (L23) */
 
 /* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
@@ -54,6 +56,7 @@ static struct {
     unsigned n_attended, n_hurried;
     uint64_t look_at_us;      /* SMUX_NEVER if there are none */
     uint64_t hurry_at_us;     /* the same for the others */
+    uint64_t hurried_us;      /* when these were looked at last */
     uint64_t sleeps_until_us; /* 0: awake */
     bool stop;
     smux_session *serving;         /* taken up now */
@@ -130,8 +133,9 @@ static void background_attend(smux_session *session)
         background_set_look(&background.look_at_us, smux_now_us() + LOOK_US);
     } else if (served->owed > served->told) {
         served->told = served->owed;
-        background_set_look(&background.hurry_at_us,
-                            served->owed == SMUX__SOON ? smux_now_us() + SOON_US : 0);
+        background_set_look(&background.hurry_at_us, served->owed == SMUX__SOON
+                                                         ? smux_now_us() + SOON_US
+                                                         : background.hurried_us + SPACING_US);
     }
     smux__lock_release(&background.lock);
 }
@@ -429,6 +433,7 @@ static void thread_hurry(uint64_t now_us)
         return;
     }
     background.hurry_at_us = SMUX_NEVER;
+    background.hurried_us = now_us;
     for (unsigned n = background.n_hurried; n > 0 && background.hurried != NULL; n--) {
         smux_session *session = session_of_node(background.hurried);
         background_unlist(&session->served);
@@ -464,17 +469,32 @@ static uint64_t thread_wake_time(void)
     return background.hurry_at_us < at_us ? background.hurry_at_us : at_us;
 }
 
-/* Milliseconds until a time, rounded up; -1 for ever. */
-static int thread_timeout_ms(uint64_t at_us)
+/* epoll_wait() with microseconds where the kernel has that, else with milliseconds, rounded up. */
+static int thread_epoll(struct epoll_event *events, uint64_t timeout_us)
+{
+#ifdef SYS_epoll_pwait2
+    static bool missing; /* only the thread is here */
+    if (!missing) {
+        const int64_t timeout[2] = {(int64_t)(timeout_us / 1000000),
+                                    (int64_t)(timeout_us % 1000000) * 1000};
+        long n = syscall(SYS_epoll_pwait2, background.epoll_fd, events, BATCH, timeout, NULL, 0);
+        if (n >= 0 || errno != ENOSYS) {
+            return (int)n;
+        }
+        missing = true;
+    }
+#endif
+    return epoll_wait(background.epoll_fd, events, BATCH, (int)((timeout_us + 999) / 1000));
+}
+
+/* How long to sleep: until a time, at most an hour. */
+static uint64_t thread_timeout(uint64_t until_us)
 {
     const uint64_t hour_us = UINT64_C(3600) * 1000000;
     uint64_t now_us = smux_now_us();
+    uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
 
-    if (at_us == SMUX_NEVER) {
-        return -1;
-    }
-    uint64_t left_us = at_us > now_us ? at_us - now_us : 0;
-    return (int)(((left_us < hour_us ? left_us : hour_us) + 999) / 1000);
+    return left_us < hour_us ? left_us : hour_us;
 }
 
 /* Returns the number of events. */
@@ -484,7 +504,7 @@ static int thread_sleep(struct epoll_event *events)
 
     background.sleeps_until_us = until_us;
     smux__lock_release(&background.lock);
-    int n = epoll_wait(background.epoll_fd, events, BATCH, thread_timeout_ms(until_us));
+    int n = thread_epoll(events, thread_timeout(until_us));
     smux__lock_acquire(&background.lock);
     background.sleeps_until_us = 0;
     smux__bell_set(&background.bell, false);

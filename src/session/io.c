@@ -241,21 +241,26 @@ static int io_writev(smux_session *session, const struct smux_iov *iov, int n, s
     return status;
 }
 
-/* Sends this close together come from a writer who does not wait for answers. */
-#define QUICK_US 10
+/* Calls this close together come from a writer who does not wait for answers. */
+#define QUICK_US    10
+#define QUICK_CALLS 8
+/* So many bytes are a heap. */
+#define KEEP_MAX 16384
 
-static void io_count_send(smux_session *session, uint64_t begun_us, uint64_t ended_us)
+/* A caller who waits for an answer sends before (waiter_begin()). */
+enum smux__haste smux__io_haste(smux_session *session, uint32_t len)
 {
-    bool quick = begun_us - session->sent_at_us < QUICK_US;
+    uint64_t now_us = smux_now_us();
+    bool quick = now_us - session->active_at_us < QUICK_US;
 
-    session->quick_sends = quick ? session->quick_sends + 1 : 0;
-    session->sent_at_us = ended_us;
-    session->kept_back = 0;
-}
-
-bool smux__io_is_hasty(const smux_session *session)
-{
-    return session->quick_sends >= 8 && smux_now_us() - session->sent_at_us < QUICK_US;
+    session->last_writer = smux__thread_self();
+    session->active_at_us = now_us;
+    session->quick_calls = quick ? session->quick_calls + 1 : 0;
+    if (session->quick_calls < QUICK_CALLS) {
+        return SMUX__NOW;
+    }
+    session->kept_back += len;
+    return session->kept_back < KEEP_MAX ? SMUX__BEHIND : SMUX__NOW;
 }
 
 /* Sends once. */
@@ -267,8 +272,7 @@ static enum smux__io io_send(smux_session *session)
     if (!smux__io_can_send(session)) {
         return SMUX__IO_IDLE;
     }
-    uint64_t begun_us = smux_now_us();
-    int n = smux_engine_send_iov(session->engine, iov, SEND_IOV, begun_us);
+    int n = smux_engine_send_iov(session->engine, iov, SEND_IOV, smux_now_us());
     if (n == 0) {
         return SMUX__IO_IDLE;
     }
@@ -276,7 +280,8 @@ static enum smux__io io_send(smux_session *session)
     int status = io_writev(session, iov, n, &len);
     uint64_t ended_us = smux_now_us();
     smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, ended_us);
-    io_count_send(session, begun_us, ended_us);
+    session->active_at_us = ended_us;
+    session->kept_back = 0;
     smux__write_return_loans(session);
     if (status != SMUX_OK && status != SMUX_EAGAIN) {
         io_take_send_failure(session);

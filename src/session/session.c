@@ -53,10 +53,10 @@ static void session_free(smux_session *session)
 
 void smux__session_leave(smux_session *session, enum smux__haste haste)
 {
-    if (haste == SMUX__NOW) {
-        (void)smux__io_flush(session, &smux__somebody);
-    } else if (haste > session->served.owed) {
+    if (haste > session->served.owed) {
         session->served.owed = (uint8_t)haste;
+    } else if (haste == SMUX__NOW || session->served.owed == SMUX__NOW) {
+        (void)smux__io_flush(session, &smux__somebody);
     }
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);
@@ -170,6 +170,8 @@ static int session_init(smux_session *session, enum smux_role role,
     session->polled_until_us = SMUX_NEVER;
     session->drain_timeout_ms = config->drain_timeout_ms;
     session->generation = smux__port_generation;
+    session->served.owed = SMUX__NOW;
+    session->served.told = SMUX__NOW;
     int status =
         smux_engine_new(role, config, sizeof(struct smux_stream), smux_now_us(), &session->engine);
     if (status != SMUX_OK) {

@@ -138,10 +138,10 @@ struct smux_session {
     uint32_t io_users; /* calls that use the transport without the lock */
     unsigned turn;     /* grows with every receive; tells the background who is active */
 
-    uint32_t quick_sends;    /* in a row, each right after the one before */
+    uint32_t quick_calls;    /* that left a few bytes, in a row, each right after the one before */
     uint32_t kept_back;      /* bytes of small writes that the background was left to send */
     const void *last_writer; /* thread of the last small write */
-    uint64_t sent_at_us;     /* end of the last one */
+    uint64_t active_at_us;   /* the last of them, or the end of the last send */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */
@@ -175,9 +175,10 @@ void smux__session_enter(smux_session *session);
 
 /* When output that a call leaves behind is sent, unless somebody is at it already. */
 enum smux__haste {
-    SMUX__NOW,    /* by this call */
-    SMUX__SOON,   /* within a millisecond: more will follow at once */
-    SMUX__BEHIND, /* by the background thread, at once: the caller goes on */
+    SMUX__AS_BEFORE, /* this call leaves nothing that matters: by it, unless left to the thread */
+    SMUX__NOW,       /* by this call */
+    SMUX__SOON,      /* within a millisecond: more will follow at once */
+    SMUX__BEHIND,    /* by the background thread, within some 50 us: the caller goes on */
 };
 
 /* Leaves the session in good hands and releases the lock. It may be gone afterwards. */
@@ -273,8 +274,9 @@ enum smux__io smux__io_receive(smux_session *session);
  * `self` is the waiter that calls, or &smux__somebody. True if it sent something. */
 bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 
-/* Tells whether sends follow each other so closely that they should be merged. */
-bool smux__io_is_hasty(const smux_session *session);
+/* How soon a call has to send that leaves a few bytes: when many follow each other closely they are
+ * left to the background thread, which takes many with one system call; a heap is sent at once. */
+enum smux__haste smux__io_haste(smux_session *session, uint32_t len);
 
 /* Tells whether somebody should read from the transport. */
 bool smux__io_can_receive(const smux_session *session);

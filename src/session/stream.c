@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+/* Bytes that a close has to send, about: its FIN. */
+#define CLOSE_SIZE 8
 /* Data shown to the sink of a copy at once. */
 #define COPY_SIZE 32768
 
@@ -70,7 +72,7 @@ void smux_stream_close(smux_stream *stream)
         (void)smux_estream_shutdown(session->engine, stream->engine_stream);
         stream_fire_all(session, stream);
     }
-    smux__stream_leave(stream, SMUX__NOW);
+    smux__stream_leave(stream, smux__io_haste(session, CLOSE_SIZE));
 }
 
 void smux_stream_abort(smux_stream *stream)
@@ -163,7 +165,7 @@ int smux_stream_read(smux_stream *stream, void *buf, size_t len, size_t *out_len
     if (status == SMUX_EAGAIN) {
         status = read_wait(stream, buf, len, out_len);
     }
-    smux__stream_leave(stream, SMUX__NOW);
+    smux__stream_leave(stream, SMUX__AS_BEFORE);
     return status;
 }
 

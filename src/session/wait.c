@@ -131,7 +131,7 @@ void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux
     }
     session->n_waiters++;
     if (kind != SMUX__WAIT_WRITE && session->last_writer == smux__thread_self()) {
-        session->quick_sends = 0; /* it waits for an answer: not a stream of small writes */
+        session->quick_calls = 0; /* it waits for an answer: not a stream of small writes */
     }
 }
 

@@ -211,24 +211,15 @@ static int write_all(struct write_call *call)
     return status;
 }
 
-/* Small writes in close succession are left to the background thread, which takes many with one
- * system call; a heap of them is sent at once. A caller who waits for an answer sends before. */
+/* What is more has been merged by the caller. */
 #define SMALL_WRITE 2048
-#define KEEP_MAX    16384
 
 static enum smux__haste write_haste(struct write_call *call)
 {
-    smux_session *session = call->session;
-
     if (call->done > SMALL_WRITE || call->waiting) {
         return SMUX__NOW;
     }
-    session->last_writer = smux__thread_self();
-    if (!smux__io_is_hasty(session)) {
-        return SMUX__NOW;
-    }
-    session->kept_back += (uint32_t)call->done;
-    return session->kept_back < KEEP_MAX ? SMUX__BEHIND : SMUX__NOW;
+    return smux__io_haste(call->session, (uint32_t)call->done);
 }
 
 int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov, int n, size_t *out_len)
