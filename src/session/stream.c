@@ -116,10 +116,14 @@ static int read_now(smux_stream *stream, void *buf, size_t len, size_t *out_len)
 {
     int status = read_hindrance(stream);
 
-    if (status != SMUX_OK) {
-        return status;
+    if (status == SMUX_OK) {
+        status =
+            smux_estream_read(stream->session->engine, stream->engine_stream, buf, len, out_len);
     }
-    return smux_estream_read(stream->session->engine, stream->engine_stream, buf, len, out_len);
+    if (status == SMUX_OK) {
+        smux__session_update(stream->session); /* frames that waited for room were decoded */
+    }
+    return status;
 }
 
 /* Waits until nobody receives into the memory of this call any more: one read that does not
@@ -226,6 +230,7 @@ static void copy_consume(struct copy *copy)
 
     if (smux_estream_peek(stream->session->engine, stream->engine_stream, &iov, 1, &n) == SMUX_OK) {
         smux_estream_consume(stream->session->engine, stream->engine_stream, copy->len);
+        smux__session_update(stream->session); /* as in read_now() */
     }
 }
 
