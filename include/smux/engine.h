@@ -134,7 +134,8 @@ SMUX_API int smux_engine_tick(smux_engine *engine, uint64_t now_us);
 /* --- the session ------------------------------------------------------------------------ */
 
 /** Returns the sticky error, SMUX_OK while the session lives. SMUX_EOF means that the peer closed
- *  the connection in order and no stream was cut [END-3]. */
+ *  the connection in order, no stream was cut but those closed here before, and no accepted data
+ *  was left unsent [END-3]. */
 SMUX_API int smux_engine_error(const smux_engine *engine);
 
 /**

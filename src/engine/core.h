@@ -88,7 +88,7 @@ struct smux_engine {
     int error;        /* sticky */
     bool draining;
     bool input_ended; /* the transport ended in order */
-    bool truncated;   /* and cut a stream */
+    bool truncated;   /* and cut a stream, or data that was to be sent */
 
     uint64_t born_us;
     uint64_t now_us;
@@ -101,7 +101,8 @@ struct smux_engine {
     uint64_t trim_at_us;      /* when unused memory is given back */
     bool peer_sent_nop;
     bool nop_due;
-    uint64_t nop_ends_at; /* stats.wire_out behind the last NOP [KA-6] */
+    uint64_t nop_ends_at;     /* stats.wire_out behind the last NOP [KA-6] */
+    uint64_t payload_ends_at; /* the same for the last PSH [END-3] */
 
     struct smux__pool pool;
     struct smux__table table;

@@ -135,10 +135,11 @@ static void notify_all(smux_engine *e)
  * there was data for it [END-3]. */
 static int judge_failure(smux_engine *e, int status)
 {
+    uint64_t taken = e->stats.wire_out - e->outbox.len;
     uint32_t cursor = 0;
     struct smux_estream *stream;
 
-    if (!e->input_ended || status != SMUX_EIO) {
+    if (!e->input_ended || status != SMUX_EIO || e->payload_ends_at > taken) {
         return status;
     }
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
@@ -199,13 +200,13 @@ void smux__engine_glitch(smux_engine *e, uint32_t price)
 
 /* --- the orderly end --------------------------------------------------------------------- */
 
-/* Cuts a stream that the end of the transport left incomplete; what arrived stays readable. */
+/* Cuts a stream that the end of the transport left incomplete; what arrived stays readable. One
+ * that was closed before misses nothing but what had still to be sent. */
 static void truncate_stream(smux_engine *e, struct smux_estream *stream)
 {
-    if (smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_DISCARD) || stream->error != SMUX_OK) {
-        return;
+    if (!smux__stream_is(stream, STREAM_CLOSED) || stream->out.len > 0) {
+        e->truncated = true;
     }
-    e->truncated = e->truncated || !smux__stream_is(stream, STREAM_CLOSED);
     e->credit -= smux__stream_credit(stream);
     stream->error = SMUX_ETRUNCATED;
     smux__decoder_forget(e, stream);
@@ -216,6 +217,30 @@ static void truncate_stream(smux_engine *e, struct smux_estream *stream)
     smux__stream_cancel_syn(e, stream);
     smux__stream_sent_fin(e, stream);
     smux__stream_notify(e, stream);
+}
+
+/* Cuts all of them. Those that nobody holds are settled afterwards, as that takes them out of the
+ * table. */
+static void truncate_streams(smux_engine *e)
+{
+    struct smux__stream_list closed = {NULL, NULL};
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
+        if (smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_DISCARD) || stream->error != SMUX_OK) {
+            smux__send_cut_starved(e, stream);
+            continue;
+        }
+        truncate_stream(e, stream);
+        if (smux__stream_is(stream, STREAM_CLOSED)) {
+            smux__sched_push(&closed, stream);
+        }
+    }
+    while ((stream = closed.head) != NULL) {
+        smux__sched_remove(&closed, stream);
+        smux__stream_settle(e, stream);
+    }
 }
 
 static const char *why_ended(const smux_engine *e)
@@ -236,19 +261,13 @@ void smux__engine_check_ended(smux_engine *e)
 
 void smux_engine_recv_eof(smux_engine *e, uint64_t now_us)
 {
-    uint32_t cursor = 0;
-    struct smux_estream *stream;
-
     smux__engine_set_now(e, now_us);
     if (e->error != SMUX_OK || e->input_ended) {
         return;
     }
     e->input_ended = true;
     e->truncated = e->decoder.head_len > 0 || e->decoder.body_left > 0;
-    while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        truncate_stream(e, stream);
-        smux__send_cut_starved(e, stream);
-    }
+    truncate_streams(e);
     smux__engine_check_ended(e);
 }
 

@@ -202,6 +202,7 @@ void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream)
 {
     if (e->input_ended && stream->out.len > 0 && stream->error == SMUX_OK &&
         smux__send_room(e, stream) == 0) {
+        e->truncated = true;
         smux__stream_abort(e, stream, SMUX_EPIPE);
     }
 }
@@ -452,6 +453,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = smux__engine_now_ms(e);
     stream->sent_ends_at = (uint32_t)e->stats.wire_out;
+    e->payload_ends_at = e->stats.wire_out;
     e->stats.payload_out += len;
     e->stats.frames_out.psh++;
     return true;

@@ -238,7 +238,7 @@ static void expect_starved(struct wire *w, smux_estream *stream)
     expect_status(w, stream, SMUX_EPIPE);
     expect_fin(w, 3);
     expect_quiet(w);
-    ck_assert_int_eq(smux_engine_error(w->engine), SMUX_EOF);
+    expect_dead(w, SMUX_ETRUNCATED); /* data was accepted and not sent */
     expect_status(w, stream, SMUX_EPIPE);
     smux_estream_close(w->engine, stream);
     wire_stop(w);
@@ -273,6 +273,108 @@ START_TEST(END_3_data_that_uses_up_the_window_after_the_end_fails)
     expect_data(&w, 3, 1000);
     ck_assert_int_eq(smux_estream_write(w.engine, stream, "x", 1, &len), SMUX_EPIPE);
     expect_starved(&w, stream);
+}
+END_TEST
+
+START_TEST(END_3_data_of_a_closed_stream_that_cannot_be_sent_is_not_forgotten)
+{
+    for (int with_fin = 0; with_fin < 2; with_fin++) {
+        smux_estream *stream;
+        struct wire w;
+
+        stream = start_server(&w, 2, _i);
+        wire_upd(&w, 3, 0, 1000);
+        wire_write(&w, stream, 5000);
+        smux_estream_close(w.engine, stream);
+        expect_data(&w, 3, 1000);
+        if (with_fin) {
+            wire_fin(&w, 3);
+        }
+        smux_engine_recv_eof(w.engine, w.now);
+        wire_skip(&w);
+        expect_dead(&w, SMUX_ETRUNCATED);
+        wire_stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(END_3_closed_stream_with_all_its_data_on_the_way_is_no_loss)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    wire_write(&w, stream, 5000);
+    smux_estream_close(w.engine, stream);
+    w.blocked = true;
+    wire_take(&w, 3000);
+    smux_engine_recv_eof(w.engine, w.now);
+    w.blocked = false;
+    expect_data(&w, 3, 5000);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_EOF);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_3_transport_that_fails_with_data_before_it_is_no_clean_end)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    /* Part of the frames is left, although nothing is queued any more. */
+    stream = start_server(&w, 1, _i);
+    wire_fin(&w, 3);
+    wire_write(&w, stream, 5000);
+    smux_estream_close(w.engine, stream);
+    w.blocked = true;
+    wire_take(&w, 3000);
+    smux_engine_recv_eof(w.engine, w.now);
+    smux_engine_fail(w.engine, SMUX_EIO, "broken pipe");
+    expect_dead(&w, SMUX_EIO);
+    wire_stop(&w);
+
+    /* Nothing but the FIN is left. */
+    stream = start_server(&w, 1, _i);
+    wire_fin(&w, 3);
+    wire_write(&w, stream, 5000);
+    smux_estream_close(w.engine, stream);
+    w.blocked = true;
+    wire_take(&w, 5000 + FRAME_HEADER);
+    smux_engine_recv_eof(w.engine, w.now);
+    smux_engine_fail(w.engine, SMUX_EIO, "broken pipe");
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_EOF);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(END_3_closed_stream_leaves_the_table_at_the_end)
+{
+    struct smux_config config = wire_config(2);
+    smux_estream *closed[20];
+    struct wire w;
+
+    config.accept_guard_ms = 5;
+    config.idle_timeout_ms = 1000;
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    for (uint32_t i = 0; i < 20; i++) {
+        wire_syn(&w, 3 + 2 * i);
+        closed[i] = wire_accept(&w, 3 + 2 * i);
+    }
+    wire_syn(&w, 101);
+    wire_fin(&w, 101);
+    wire_accept(&w, 101); /* complete, and stays open */
+    wire_syn(&w, 103);
+    wire_psh(&w, 103, 10); /* truncated, and can still be accepted */
+    for (int i = 0; i < 20; i++) {
+        smux_estream_close(w.engine, closed[i]); /* its FIN has to wait for the guard [OPN-5] */
+    }
+    ck_assert_uint_eq(smux_engine_num_streams(w.engine), 22);
+    smux_engine_recv_eof(w.engine, w.now);
+    ck_assert_uint_eq(smux_engine_num_streams(w.engine), 2);
+    expect_read(&w, wire_accept(&w, 103), 10);
+    wire_stop(&w);
 }
 END_TEST
 
@@ -394,6 +496,10 @@ int main(void)
     add_every_split(tc, END_3_streams_opened_after_the_end_fail);
     add_every_split(tc, END_3_data_without_window_fails_at_the_end);
     add_every_split(tc, END_3_data_that_uses_up_the_window_after_the_end_fails);
+    add_every_split(tc, END_3_data_of_a_closed_stream_that_cannot_be_sent_is_not_forgotten);
+    add_every_split(tc, END_3_closed_stream_with_all_its_data_on_the_way_is_no_loss);
+    add_every_split(tc, END_3_transport_that_fails_with_data_before_it_is_no_clean_end);
+    add_every_split(tc, END_3_closed_stream_leaves_the_table_at_the_end);
     add_every_split(tc, END_4_drain_ends_streams_behind_their_data);
     add_every_split(tc, END_4_drain_refuses_new_streams_and_goes_on_reading);
     add_every_split(tc, END_4_drained_when_the_last_byte_is_taken);

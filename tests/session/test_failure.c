@@ -8,6 +8,7 @@
 #include "ends.h"
 #include "faults.h"
 #include "flow.h"
+#include "frames.h"
 #include "heap.h"
 #include "suite.h"
 
@@ -195,6 +196,38 @@ static void write_to_error(void *arg)
     ck_assert(smux_status_is_fatal(status));
     free(buf);
 }
+
+static bool has_window(void *arg)
+{
+    struct smux_stream_stats stats;
+
+    smux_stream_stats(arg, &stats);
+    return stats.send_window == 1000;
+}
+
+/* The peer wants no more than 1000 bytes of 5000 that were accepted, and ends in order. */
+START_TEST(END_3_closing_tells_that_data_of_a_closed_stream_was_not_sent)
+{
+    struct smux_config config;
+    smux_stream *stream;
+    uint8_t frame[FRAME_UPD];
+    uint8_t data[5000] = {0};
+
+    smux_config_init(&config);
+    config.version = 2;
+    setup(SMUX_CLIENT, &config);
+    ck_assert_int_eq(smux_session_open(session, &stream), SMUX_OK);
+    peer_sends(frame, put_upd(frame, 2, 3, 0, 1000));
+    ck_assert(await(has_window, stream));
+    ck_assert_int_eq(smux_stream_write(stream, data, sizeof data, NULL), SMUX_OK);
+    smux_stream_close(stream);
+    peer_sends(frame, put_fin(frame, 2, 3));
+    ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+    ck_assert(await(has_ended, session));
+    ck_assert_int_eq(smux_session_close(session), SMUX_ETRUNCATED);
+    close(peer);
+}
+END_TEST
 
 START_TEST(a_cut_connection_ends_blocked_writers)
 {
@@ -536,6 +569,7 @@ int main(void)
     tcase_add_test(tcase, garbage_is_noticed_although_nobody_waits);
     tcase_add_test(tcase, data_before_an_error_stays_readable);
     tcase_add_loop_test(tcase, a_cut_connection_is_not_an_end, 0, 3);
+    tcase_add_test(tcase, END_3_closing_tells_that_data_of_a_closed_stream_was_not_sent);
     tcase_add_loop_test(tcase, a_cut_connection_ends_blocked_writers, 0, 2);
     tcase_add_test(tcase, a_failed_write_does_not_lose_what_arrived);
     tcase_add_test(tcase, a_paused_session_notices_a_reset);
