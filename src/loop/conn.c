@@ -118,7 +118,9 @@ static uint64_t conn_deadline(const struct smux_conn *conn, uint64_t now_us)
     uint64_t deadline_us = conn_min(conn->drain_us, conn->check_us);
 
     deadline_us = conn_min(deadline_us, conn->retry_us);
-    deadline_us = conn_min(deadline_us, smux_engine_deadline(conn->engine));
+    if (conn->phase < SMUX__CONN_LINGERING) {
+        deadline_us = conn_min(deadline_us, smux_engine_deadline(conn->engine));
+    }
     return conn->news || conn->read_again ? now_us : deadline_us;
 }
 
@@ -226,6 +228,15 @@ static void conn_begin_turn(struct smux_conn *conn, uint64_t now_us)
     }
 }
 
+/** Lets the timers of the engine run. Not when everything was sent and what comes is dropped: to
+ *  the engine the peer is silent then [KA-4], and drain_us is the only limit. */
+static void conn_tick(struct smux_conn *conn, uint64_t now_us)
+{
+    if (conn->phase < SMUX__CONN_LINGERING) {
+        (void)smux_engine_tick(conn->engine, now_us);
+    }
+}
+
 static void conn_end_turn(struct smux_conn *conn)
 {
     conn->in_turn = false;
@@ -248,7 +259,7 @@ static void conn_turn(struct smux_conn *conn, unsigned can)
     if ((can & SMUX_WAIT_READ) != 0 || conn->read_again) {
         smux__conn_receive(conn, now_us);
     }
-    (void)smux_engine_tick(conn->engine, now_us);
+    conn_tick(conn, now_us);
     if ((can & SMUX_WAIT_WRITE) != 0) {
         conn->write_blocked = false;
         (void)smux__conn_send(conn, now_us);

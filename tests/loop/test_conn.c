@@ -195,6 +195,34 @@ START_TEST(END_4_drain_waits_no_longer_than_its_limit)
 }
 END_TEST
 
+/** Shows signs of life until an end has closed; everything but these is dropped. */
+static void chat(struct end *end, int raw)
+{
+    uint8_t nop[FRAME_HEADER];
+
+    while (end->status == SMUX_OK) {
+        (void)send(raw, nop, put_nop(nop, 1), MSG_NOSIGNAL);
+        (void)smux_poll_run_once(loop, smux_now_us() + 10000);
+    }
+}
+
+START_TEST(END_4_keepalive_does_not_disturb_a_drain)
+{
+    config.keepalive_mode = SMUX_KEEPALIVE_ALWAYS;
+    config.keepalive_interval_ms = 20;
+    config.keepalive_timeout_ms = 40;
+    config.drain_timeout_ms = 200;
+    int raw = connect_raw(&echo, SMUX_SERVER); /* a peer that lives and does not close */
+    uint64_t begin_us = smux_now_us();
+
+    smux_conn_drain(echo.conn);
+    chat(&echo, raw);
+    ck_assert_int_eq(echo.status, SMUX_ECLOSED);
+    ck_assert_uint_ge(smux_now_us() - begin_us, 200000);
+    close(raw);
+}
+END_TEST
+
 START_TEST(END_4_drain_drops_what_still_arrives)
 {
     char buf[64];
@@ -428,6 +456,7 @@ static TCase *end_tests(void)
     tcase_add_loop_test(tc, END_4_drain_delivers_everything_first, 0, ALL_LINKS);
     tcase_add_loop_test(tc, END_4_drain_of_an_unused_connection_is_quick, 0, ALL_LINKS);
     tcase_add_test(tc, END_4_drain_waits_no_longer_than_its_limit);
+    tcase_add_test(tc, END_4_keepalive_does_not_disturb_a_drain);
     tcase_add_test(tc, END_4_drain_drops_what_still_arrives);
     tcase_add_test(tc, END_3_the_peers_end_without_streams_is_orderly);
     tcase_add_test(tc, END_3_a_peer_that_vanishes_cuts_its_streams);
