@@ -86,7 +86,8 @@ SMUX_API int smux_engine_recv_commit(smux_engine *engine, size_t len, uint64_t n
  * Hands bytes in by copying, for owners that have them already.
  *
  * @param out_taken  how many were taken; fewer than len only when the budget is exhausted
- *                   (offer the rest again when smux_engine_wants_read() is true) or on an error
+ *                   (offer the rest again when smux_engine_wants_read() is true), on an error, or
+ *                   after smux_engine_recv_eof(), when none are
  * @return SMUX_OK, or the sticky error of the session
  */
 SMUX_API int smux_engine_recv(smux_engine *engine, const void *data, size_t len, uint64_t now_us,
@@ -116,7 +117,7 @@ SMUX_API int smux_engine_send_iov(smux_engine *engine, struct smux_iov *out_iov,
 /** Tells that the transport took the first `len` bytes of the last smux_engine_send_iov(). */
 SMUX_API void smux_engine_send_commit(smux_engine *engine, size_t len, uint64_t now_us);
 
-/** Tells whether smux_engine_send_iov() would find something at this time. */
+/** Tells whether smux_engine_send_iov() may find something at this time. */
 SMUX_API bool smux_engine_wants_write(const smux_engine *engine);
 
 /* --- time ------------------------------------------------------------------------------- */

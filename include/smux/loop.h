@@ -56,6 +56,7 @@ struct smux_conn_events {
  * @param user_size  as for smux_engine_new()
  * @param events     copied; members may be NULL
  * @param user       handed to the events
+ * @param out_conn   to be freed with smux_conn_free(); NULL on failure
  * @return as smux_engine_new()
  */
 SMUX_API int smux_conn_new(enum smux_role role, const struct smux_transport *transport,

@@ -255,7 +255,8 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
     if (done == len) {
         return;
     }
-    /* One chunk for all that the frame still has, unless it fits into the last one. */
+    /* What does not fit into the last chunk goes into a new one, which is asked for with all that
+     * the frame still has in mind, so that its later pieces find room there. */
     size_t n = 0;
     if (smux__queue_reserve(&stream->in, &e->pool, left - done, true) != NULL) {
         n = smux__queue_append(&stream->in, &e->pool, data + done, len - done, true);

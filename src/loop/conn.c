@@ -30,6 +30,7 @@ int smux_conn_new(enum smux_role role, const struct smux_transport *transport,
 {
     struct smux_config settings;
 
+    *out_conn = NULL;
     smux__settings_init(&settings, config);
     smux_engine *engine;
     int status = smux_engine_new(role, &settings, user_size, smux_now_us(), &engine);
@@ -185,8 +186,7 @@ static void conn_emit(struct smux_conn *conn, void (*event)(smux_conn *, void *)
     }
 }
 
-/** Returns how many frames have been decoded. Bytes may wait in the engine and be decoded when
- *  the owner consumes something, so this changes not only by receiving. */
+/** Returns how many frames with news for the owner have been decoded. */
 static uint64_t conn_frames(const struct smux_conn *conn)
 {
     struct smux_session_stats stats;
@@ -195,13 +195,27 @@ static uint64_t conn_frames(const struct smux_conn *conn)
     return stats.frames_in.syn + stats.frames_in.fin + stats.frames_in.psh + stats.frames_in.upd;
 }
 
+/** Notes what the owner is told of. Only an engine that wants no bytes may hold some back, and only
+ *  then are frames worth counting. */
+static void conn_note_told(struct smux_conn *conn)
+{
+    conn->held_back = !smux_engine_wants_read(conn->engine);
+    conn->told = conn->held_back ? conn_frames(conn) : 0;
+}
+
+/** Tells whether the owner has let frames in by consuming what was before them. */
+static bool conn_let_in(const struct smux_conn *conn)
+{
+    return conn->held_back && conn_frames(conn) != conn->told;
+}
+
 /** Tells the owner and sends what it wrote, until neither brings anything new. */
 static void conn_talk(struct smux_conn *conn, uint64_t now_us)
 {
     for (int round = 0; round < CONN_ROUNDS; round++) {
-        conn->told = conn_frames(conn);
+        conn_note_told(conn);
         conn_emit(conn, conn->events.ready);
-        if (conn->freed || (!smux__conn_send(conn, now_us) && conn_frames(conn) == conn->told)) {
+        if (conn->freed || (!smux__conn_send(conn, now_us) && !conn_let_in(conn))) {
             return;
         }
     }
@@ -306,7 +320,7 @@ void smux_conn_flush(smux_conn *conn)
         return; /* the turn sends after the callback */
     }
     uint64_t now_us = smux_now_us();
-    if (smux__conn_send(conn, now_us) || conn_frames(conn) != conn->told) {
+    if (smux__conn_send(conn, now_us) || conn_let_in(conn)) {
         conn->news = true;
     }
     conn_settle(conn, now_us);

@@ -59,7 +59,8 @@ struct smux_conn {
     bool write_blocked; /**< more is to be sent when the descriptor is writable */
     bool write_failed;  /**< nothing more can be sent; `failure` tells why */
     bool news;          /**< the owner has to be told of something */
-    uint64_t told;      /**< frames that had arrived when the owner was told last */
+    bool held_back;     /**< the engine wanted no bytes when the owner was told last, */
+    uint64_t told;      /**< and so many frames had been decoded */
 
     uint32_t drain_timeout_ms;
     uint64_t drain_us; /**< when a drain ends at the latest */

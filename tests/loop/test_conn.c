@@ -151,6 +151,73 @@ START_TEST(one_turn_receives_a_bounded_amount)
 }
 END_TEST
 
+/** An owner that notices being told, and nothing else. */
+static void count_turns(smux_conn *conn, void *user)
+{
+    unsigned *turns = user;
+
+    (void)conn;
+    ++*turns;
+}
+
+static uint64_t frames_in(smux_conn *conn)
+{
+    struct smux_session_stats stats;
+
+    smux_engine_stats(smux_conn_engine(conn), &stats);
+    return stats.frames_in.psh;
+}
+
+/** Reads outside of a turn; returns whether that let frames in of which no input will tell. */
+static bool read_lets_frames_in(smux_conn *conn, smux_estream *stream)
+{
+    char buf[900];
+    size_t n;
+    uint64_t before = frames_in(conn);
+
+    ck_assert_int_eq(smux_estream_read(smux_conn_engine(conn), stream, buf, sizeof buf, &n),
+                     SMUX_OK);
+    return frames_in(conn) > before && !smux_engine_wants_read(smux_conn_engine(conn));
+}
+
+START_TEST(BKT_4_owner_is_told_of_frames_that_its_reading_lets_in)
+{
+    const struct smux_conn_events events = {.ready = count_turns};
+    static uint8_t bytes[FRAME_MAX];
+    struct smux_transport transport;
+    smux_estream *stream;
+    smux_conn *conn;
+    unsigned turns = 0;
+    size_t len = put_syn(bytes, 1, 3);
+    int fds[2];
+
+    for (int i = 0; i < 60; i++) {
+        len += put_header(bytes + len, 1, CMD_PSH, 1000, 3) + 1000;
+    }
+    config.max_receive_buffer = 16384;
+    config.max_stream_buffer = 8192;
+    config.keepalive_interval_ms = SMUX_OFF;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    ck_assert_int_eq(smux_transport_fd(fds[0], fds[0], &transport), SMUX_OK);
+    ck_assert_int_eq(smux_conn_new(SMUX_SERVER, &transport, &config, 0, &events, &turns, &conn),
+                     SMUX_OK);
+    ck_assert_int_eq(smux_poll_attach(loop, conn), SMUX_OK);
+    ck_assert_int_eq(write(fds[1], bytes, len), (ssize_t)len);
+    run_for(10000);
+    ck_assert_int_eq(smux_engine_accept(smux_conn_engine(conn), &stream), SMUX_OK);
+    while (!read_lets_frames_in(conn, stream)) {
+        smux_conn_flush(conn);
+        run_for(1000);
+    }
+    turns = 0;
+    smux_conn_flush(conn);
+    run_for(10000);
+    ck_assert_uint_gt(turns, 0);
+    smux_conn_free(conn);
+    close(fds[1]);
+}
+END_TEST
+
 /* --- ends in order ------------------------------------------------------------------------- */
 
 START_TEST(END_4_drain_delivers_everything_first)
@@ -216,6 +283,7 @@ START_TEST(END_4_keepalive_does_not_disturb_a_drain)
     uint64_t begin_us = smux_now_us();
 
     smux_conn_drain(echo.conn);
+    ck_assert_uint_le(run_for(100000), 5); /* nor does its time wake the loop */
     chat(&echo, raw);
     ck_assert_int_eq(echo.status, SMUX_ECLOSED);
     ck_assert_uint_ge(smux_now_us() - begin_us, 200000);
@@ -424,6 +492,10 @@ START_TEST(a_connection_that_cannot_be_made_leaves_the_transport)
     ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &transports[0], &config), SMUX_ENOMEM);
     config.version = 9;
     ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &transports[0], &config), SMUX_ECONFIG);
+    smux_conn *conn = (smux_conn *)(void *)&config;
+    ck_assert_int_eq(smux_conn_new(SMUX_SERVER, &transports[0], &config, 0, NULL, NULL, &conn),
+                     SMUX_ECONFIG);
+    ck_assert_ptr_null(conn);
     smux_transport_close(&transports[0]);
     smux_transport_close(&transports[1]);
 }
@@ -446,6 +518,7 @@ static TCase *data_tests(void)
     tcase_add_loop_test(tc, a_stream_without_data_ends_in_order, 0, ALL_LINKS);
     tcase_add_loop_test(tc, an_idle_connection_does_not_wake_the_loop, 0, 2);
     tcase_add_test(tc, one_turn_receives_a_bounded_amount);
+    tcase_add_test(tc, BKT_4_owner_is_told_of_frames_that_its_reading_lets_in);
     return tc;
 }
 
