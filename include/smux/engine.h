@@ -242,8 +242,11 @@ SMUX_API size_t smux_estream_lent(const smux_engine *engine, const smux_estream 
  * Takes a loan back. Bytes that were not yet formed into a frame are dropped from the queue;
  * those formed and not yet taken by the transport are copied. No send may be under way.
  *
- * @param out_kept  bytes of the loan that were sent or will be sent
- * @return SMUX_OK, SMUX_ENOMEM (then the session is dead: a begun frame cannot be finished)
+ * The loan is over whatever is returned. Without memory for the copy the frames cannot be
+ * finished, and nothing could follow them: the session fails with SMUX_EIO.
+ *
+ * @param out_kept  bytes of the loan that were sent or, while the session lives, will be sent
+ * @return SMUX_OK, also when the session was dead before; SMUX_EIO
  */
 SMUX_API int smux_estream_reclaim(smux_engine *engine, smux_estream *stream, size_t *out_kept);
 

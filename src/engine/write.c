@@ -190,9 +190,9 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
         return SMUX_OK;
     }
     if (!smux__outbox_detach(&e->outbox, &e->pool, stream)) {
-        smux__engine_fail(e, SMUX_ENOMEM, NULL);
+        smux__engine_fail(e, SMUX_EIO, "out of memory: frames of lent data cannot be finished");
         smux__outbox_clear(&e->outbox, &e->pool);
-        return SMUX_ENOMEM;
+        return e->error;
     }
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);

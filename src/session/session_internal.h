@@ -64,6 +64,7 @@ struct smux__waiter {
     smux_estream *accepted;    /* a stream handed over to an accepter */
     struct smux__node claim;   /* in session.claims: a writer wants its memory back, write.c */
     size_t loan_kept;          /* how much of it counts as written */
+    int loan_status;           /* of giving it back */
     uint8_t *buf;              /* memory of a reader; NULL for others */
     size_t size;               /* of buf */
     size_t got;                /* bytes received into buf, past the queue of the stream */

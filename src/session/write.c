@@ -74,7 +74,11 @@ static void loan_return(struct smux__waiter *waiter)
     smux_session *session = waiter->session;
 
     waiter->loan_kept = 0;
-    (void)smux_estream_reclaim(session->engine, waiter->stream->engine_stream, &waiter->loan_kept);
+    waiter->loan_status =
+        smux_estream_reclaim(session->engine, waiter->stream->engine_stream, &waiter->loan_kept);
+    if (waiter->loan_status != SMUX_OK) {
+        smux__session_update(session); /* the session died of it */
+    }
 }
 
 void smux__write_return_loans(smux_session *session)
@@ -98,20 +102,19 @@ static bool loan_is_in_use(const struct smux__waiter *waiter)
 }
 
 /* Takes the loan back; whoever writes at this moment does it between two system calls. */
-static size_t loan_claim(struct smux__waiter *waiter)
+static void loan_claim(struct smux__waiter *waiter)
 {
     smux_session *session = waiter->session;
 
     if (!loan_is_in_use(waiter)) {
         loan_return(waiter);
-        return waiter->loan_kept;
+        return;
     }
     smux__ring_append(&session->claims, &waiter->claim);
     while (smux__ring_linked(&waiter->claim)) {
         waiter->fired = false;
         (void)smux__waiter_sleep(waiter, SMUX_NEVER);
     }
-    return waiter->loan_kept;
 }
 
 /* Waits until all of the loan was sent. */
@@ -143,8 +146,12 @@ static int write_lend(struct write_call *call, const uint8_t *data, size_t len)
         return status;
     }
     status = loan_wait(call);
-    size_t kept = loan_claim(&call->waiter);
+    loan_claim(&call->waiter);
+    size_t kept = call->waiter.loan_kept;
     write_advance(call, kept);
+    if (call->waiter.loan_status != SMUX_OK) {
+        return call->waiter.loan_status;
+    }
     if (status == SMUX_EDEADLINE && kept == len) {
         return SMUX_OK; /* late, but all of it is on its way */
     }

@@ -193,6 +193,39 @@ START_TEST(reclaim_after_abort_and_after_death)
 }
 END_TEST
 
+START_TEST(END_1_reclaim_without_memory_ends_the_session_for_all)
+{
+    smux_estream *stream, *other;
+    unsigned events, told = 0;
+    uint8_t *data;
+    struct wire w;
+    size_t kept;
+
+    stream = start_client(&w, 1, _i);
+    other = wire_open(&w);
+    expect_syn(&w, 5);
+    w.blocked = true;
+    data = lend(&w, stream, 100000);
+    wire_take(&w, 100); /* a begun frame, which has to be finished from elsewhere */
+    while (smux_engine_next_ready(w.engine, &events) != NULL) {
+    }
+    w.heap.fail_at = w.heap.calls + 1;
+    w.heap.fail_on = true;
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, stream, &kept), SMUX_EIO);
+    w.heap.fail_at = 0;
+    scratch(data, 100000);
+    expect_dead(&w, SMUX_EIO);
+    ck_assert(strstr(smux_engine_error_text(w.engine), "memory") != NULL);
+    ck_assert_uint_eq(smux_estream_lent(w.engine, stream), 0);
+    for (smux_estream *s; (s = smux_engine_next_ready(w.engine, &events)) != NULL;) {
+        told += s == stream || s == other;
+    }
+    ck_assert_uint_eq(told, 2);
+    expect_status(&w, other, SMUX_EIO);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(owner_of_a_loan_is_told_when_the_session_dies)
 {
     smux_estream *stream;
@@ -606,6 +639,7 @@ int main(void)
     add_every_split(tc, reclaim_keeps_what_was_formed_and_drops_the_rest);
     add_every_split(tc, reclaim_without_a_loan_is_harmless);
     add_every_split(tc, reclaim_after_abort_and_after_death);
+    add_every_split(tc, END_1_reclaim_without_memory_ends_the_session_for_all);
     add_every_split(tc, owner_of_a_loan_is_told_when_the_session_dies);
     add_every_split(tc, loan_waits_for_the_window);
     add_every_split(tc, reserved_room_is_sent);

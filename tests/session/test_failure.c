@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -404,6 +405,69 @@ static void use_sessions(struct heap *heap)
     smux_session_close(ends.server);
 }
 
+static atomic_bool no_memory;
+
+static void *scarce_alloc(size_t size, void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&no_memory) ? NULL : malloc(size);
+}
+
+static void scarce_free(void *ptr, void *ctx)
+{
+    (void)ctx;
+    free(ptr);
+}
+
+static void read_until_failure(void *arg)
+{
+    char byte;
+    size_t n;
+
+    ck_assert_int_eq(smux_stream_read(arg, &byte, 1, &n), SMUX_EIO);
+}
+
+static void write_until_failure(void *arg)
+{
+    size_t size = 64 << 20;
+    char *data = calloc(1, size);
+    size_t n;
+
+    ck_assert_int_eq(smux_stream_write(arg, data, size, &n), SMUX_EIO); /* not SMUX_EDEADLINE */
+    free(data);
+}
+
+/* A write that ends early copies what it has begun to send. Without memory the session dies, and
+ * everybody has to learn of it. */
+START_TEST(END_1_a_write_cut_without_memory_ends_the_session_for_all)
+{
+    const struct smux_allocator scarce = {.alloc = scarce_alloc, .free = scarce_free};
+    struct smux_config config;
+    struct task reader, writer;
+    smux_stream *stream, *other;
+
+    smux_config_init(&config);
+    config.allocator = &scarce;
+    setup(SMUX_CLIENT, &config);
+    ck_assert_int_eq(smux_session_open(session, &stream), SMUX_OK);
+    ck_assert_int_eq(smux_session_open(session, &other), SMUX_OK);
+    task_start(&reader, read_until_failure, other);
+    task_start(&writer, write_until_failure, stream);
+    sleep_ms(100); /* the connection is full by then */
+    atomic_store(&no_memory, true);
+    smux_stream_set_write_deadline(stream, smux_now_us());
+    task_join(&writer);
+    task_join(&reader);
+    atomic_store(&no_memory, false);
+    ck_assert_int_eq(smux_session_error(session), SMUX_EIO);
+    expect_text("memory");
+    smux_stream_close(stream);
+    smux_stream_close(other);
+    ck_assert_int_eq(smux_session_close(session), SMUX_EIO);
+    close(peer);
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail)
 {
     struct heap heap;
@@ -575,6 +639,7 @@ int main(void)
     tcase_add_test(tcase, a_paused_session_notices_a_reset);
     tcase_add_loop_test(tcase, a_paused_session_goes_on, 0, WIRE_KINDS);
     tcase_add_loop_test(tcase, silence_ends_a_session, 0, 2);
+    tcase_add_test(tcase, END_1_a_write_cut_without_memory_ends_the_session_for_all);
     tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, calls_wait_without_descriptors);
     tcase_add_test(tcase, nothing_is_left_open);

@@ -220,7 +220,7 @@ static void reclaim(struct sim *sim, struct sim_end *end)
 
     link_settle(&sim->link, end->side);
     status = smux_estream_reclaim(sim->engine[end->side], end->stream, &kept);
-    sim_check(sim, status == SMUX_OK || (status == SMUX_ENOMEM && sim->no_memory), "reclaim: %s",
+    sim_check(sim, status == SMUX_OK || (status == SMUX_EIO && sim->no_memory), "reclaim: %s",
               smux_status_name(status));
     sim_check(sim, kept <= end->loan_len, "%zu of %zu lent bytes kept", kept, end->loan_len);
     sim_check(sim, smux_estream_lent(sim->engine[end->side], end->stream) == 0,
