@@ -316,6 +316,18 @@ static bool form_update(smux_engine *e, struct smux_estream *stream)
     return true;
 }
 
+/* [UPD-10]: what the last update did not tell goes right before our FIN, so that a peer that
+ * finishes next does not linger for it [FIN-7]. */
+static void want_tail_update(smux_engine *e, struct smux_estream *stream)
+{
+    bool untold = e->version == 2 && (uint32_t)stream->consumed != stream->updated_at &&
+                  stream->in.len == 0 && stream->error == SMUX_OK;
+
+    if (untold && !smux__stream_is(stream, STREAM_FIN_RCVD) && fin_may_go(e, stream)) {
+        stream->flags |= STREAM_UPD_DUE;
+    }
+}
+
 static bool form_fin(smux_engine *e, struct smux_estream *stream)
 {
     if (!fin_may_go(e, stream)) {
@@ -366,6 +378,7 @@ static bool form_control(smux_engine *e)
 {
     while (e->control.head != NULL && e->outbox.len < e->batch_limit) {
         struct smux_estream *stream = e->control.head;
+        want_tail_update(e, stream);
         if (!form_syn(e, stream) || !form_update(e, stream) || !form_fin(e, stream)) {
             return false;
         }

@@ -664,6 +664,77 @@ START_TEST(UPD_10_tail_is_acknowledged_after_our_fin)
 }
 END_TEST
 
+START_TEST(UPD_10_tail_is_acknowledged_together_with_our_fin)
+{
+    for (int close = 0; close < 2; close++) {
+        smux_estream *stream;
+        struct wire w;
+
+        stream = start_receiver(&w, 65536, _i);
+        wire_psh(&w, 3, 10);
+        expect_read(&w, stream, 10);
+        expect_upd(&w, 3, 10, 65536);
+        wire_psh(&w, 3, 100);
+        expect_read(&w, stream, 100);
+        expect_quiet(&w);
+        if (close) {
+            smux_estream_close(w.engine, stream);
+        } else {
+            smux_estream_shutdown(w.engine, stream);
+        }
+        expect_upd(&w, 3, 110, 65536);
+        expect_fin(&w, 3);
+        wire_sleep(&w, 100);
+        expect_quiet(&w);
+        wire_stop(&w);
+    }
+}
+END_TEST
+
+START_TEST(UPD_10_no_tail_with_our_fin_if_it_tells_nothing)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    /* Told already. */
+    stream = start_receiver(&w, 65536, _i);
+    wire_psh(&w, 3, 10);
+    expect_read(&w, stream, 10);
+    expect_upd(&w, 3, 10, 65536);
+    smux_estream_shutdown(w.engine, stream);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    wire_stop(&w);
+
+    /* Not all is read: the update follows when it is. */
+    stream = start_receiver(&w, 65536, _i);
+    wire_psh(&w, 3, 10);
+    expect_read(&w, stream, 10);
+    expect_upd(&w, 3, 10, 65536);
+    wire_psh(&w, 3, 100);
+    expect_read(&w, stream, 60);
+    smux_estream_shutdown(w.engine, stream);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    expect_read(&w, stream, 40);
+    expect_upd(&w, 3, 110, 65536);
+    wire_stop(&w);
+
+    /* The peer has finished [UPD-6]. */
+    stream = start_receiver(&w, 65536, _i);
+    wire_psh(&w, 3, 10);
+    expect_read(&w, stream, 10);
+    expect_upd(&w, 3, 10, 65536);
+    wire_psh(&w, 3, 100);
+    expect_read(&w, stream, 100);
+    wire_fin(&w, 3);
+    smux_estream_shutdown(w.engine, stream);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("window");
@@ -702,6 +773,8 @@ int main(void)
     add_every_split(tc, UPD_9_larger_windows_allow_more);
     add_every_split(tc, UPD_9_v1_has_no_window_to_overrun);
     add_every_split(tc, UPD_10_tail_is_acknowledged_after_our_fin);
+    add_every_split(tc, UPD_10_tail_is_acknowledged_together_with_our_fin);
+    add_every_split(tc, UPD_10_no_tail_with_our_fin_if_it_tells_nothing);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }

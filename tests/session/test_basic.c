@@ -101,6 +101,34 @@ START_TEST(data_flows_after_the_acceptor_has_closed_its_side)
 END_TEST
 
 /* The stream is known to the server although nothing was written and nobody waits [OPN-2]. */
+/* One end has read all and closes its side; the other one finishes next and need not linger. */
+START_TEST(UPD_10_an_end_that_was_read_does_not_linger)
+{
+    struct smux_config config;
+    smux_stream *near, *far;
+    char buf[1000] = {0};
+    size_t n;
+
+    smux_config_init(&config);
+    config.version = 2;
+    config.fin_linger_ms = 5000;
+    ends_open(&ends, WIRE_SOCKET, &config);
+    ends_stream(&ends, &near, &far);
+    sleep_ms(10); /* the update for the first byte has left */
+    ck_assert_int_eq(smux_stream_write(near, buf, sizeof buf, NULL), SMUX_OK);
+    ck_assert_int_eq(smux_stream_read(far, buf, sizeof buf, &n), SMUX_OK);
+    ck_assert_uint_eq(n, sizeof buf);
+    ck_assert_int_eq(smux_stream_shutdown(far), SMUX_OK);
+    expect_end(near);
+    ck_assert_int_eq(smux_stream_shutdown(near), SMUX_OK);
+    smux_stream_set_read_deadline(far, in_ms(2000));
+    expect_end(far);
+    smux_stream_close(near);
+    smux_stream_close(far);
+    ends_close(&ends);
+}
+END_TEST
+
 START_TEST(an_open_without_data_leaves_by_itself)
 {
     smux_stream *near, *far;
@@ -355,6 +383,7 @@ int main(void)
     tcase_add_loop_test(wires, echo_comes_back_over_every_wire, 0, VARIANTS);
     tcase_add_loop_test(wires, data_flows_after_the_opener_has_closed_its_side, 0, VARIANTS);
     tcase_add_loop_test(wires, data_flows_after_the_acceptor_has_closed_its_side, 0, VARIANTS);
+    tcase_add_test(wires, UPD_10_an_end_that_was_read_does_not_linger);
     tcase_add_loop_test(wires, an_open_without_data_leaves_by_itself, 0, VARIANTS);
     suite_add_tcase(suite, wires);
     tcase_add_test(rest, both_ends_open_streams);
