@@ -95,7 +95,8 @@ static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
     return true;
 }
 
-/* [FIN-7]: the peer finished first and may not have read all yet. */
+/* [FIN-7]: the peer finished first and may not have read all yet. The wait counts from the last
+ * payload, so these timers are not in order; among many a FIN may wait up to twice as long. */
 static bool must_linger(smux_engine *e, struct smux_estream *stream)
 {
     uint32_t linger_ms = e->config.fin_linger_ms;

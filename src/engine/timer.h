@@ -1,13 +1,17 @@
 /*
  * timer.h - timers of equal duration in a list.
  *
- * Nearly all timers of one kind run equally long, so that the place of a new one is at the end of
- * the sorted list and every operation is O(1). A node is in at most one list.
+ * Timers of one kind run equally long, so that the place of a new one is at the end of the sorted
+ * list and every operation is O(1). For the kind of which that is only nearly true, the place is
+ * looked for a few steps from the end; a timer whose place is further away expires later than it
+ * should, together with the one at which the search ended. A node is in at most one list.
  */
 #ifndef SMUX__TIMER_H
 #define SMUX__TIMER_H
 
 #include <smux/base.h>
+
+#define SMUX__TIMER_STEPS 16
 
 struct smux__timer {
     struct smux__timer *prev, *next; /* NULL when it does not run */
@@ -35,7 +39,11 @@ static inline void smux__timer_start(struct smux__timer_list *list, struct smux_
 {
     struct smux__timer *prev = list->head.prev;
 
-    while (prev != &list->head && prev->deadline_us > deadline_us) {
+    for (int i = 0; prev != &list->head && prev->deadline_us > deadline_us; i++) {
+        if (i == SMUX__TIMER_STEPS) {
+            deadline_us = prev->deadline_us;
+            break;
+        }
         prev = prev->prev;
     }
     timer->deadline_us = deadline_us;
