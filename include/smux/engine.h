@@ -17,7 +17,9 @@
  *   3. Events are pulled. Nothing calls back, nothing re-enters.
  *   4. The first fatal error is sticky [END-1]. After it, sending stops, data that arrived
  *      complete stays readable, and every other call on a stream reports it.
- *   5. `now_us` never goes back; a smaller value counts as the largest one seen.
+ *   5. `now_us` never goes back; a smaller value counts as the largest one seen. Calls without it,
+ *      that is those on streams, may come at any later time: what they start runs from the next
+ *      call with it, and smux_engine_deadline() asks for that call at once where it matters.
  *
  * A stream lives from open or accept until smux_estream_close(); after that call its pointer is
  * invalid, while the engine still delivers what was written.

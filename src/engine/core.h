@@ -40,6 +40,13 @@ struct smux__decoder {
     bool busy;                   /* decoding right now: no second entry */
 };
 
+/* Times that may be noted when the clock is old. */
+enum smux__moment {
+    SMUX__MOMENT_READ = 1,   /* last_read_us */
+    SMUX__MOMENT_LISTEN = 2, /* last_in_us */
+    SMUX__MOMENT_FRAME = 4   /* decoder.frame_since_us */
+};
+
 /* Bytes formed ahead, as long as the transport takes all of them. */
 #define SMUX__MAX_BATCH 262144u
 
@@ -70,6 +77,7 @@ struct smux__refusal {
 struct smux__refusals {
     struct smux__refusal *ring; /* max_refusals entries; NULL until needed */
     uint32_t head, count;
+    uint32_t n_undated; /* of these, the last ones that were queued with an old clock */
 };
 
 /* A limit on useless frames: a bucket that leaks glitch_rate a second. */
@@ -91,7 +99,9 @@ struct smux_engine {
     bool truncated;   /* and cut a stream, or data that was to be sent */
 
     uint64_t born_us;
-    uint64_t now_us;
+    uint64_t now_us;          /* as of the last call that told it */
+    bool now_is_old;          /* streams were used since then: see smux__engine_enter() */
+    uint8_t undated;          /* enum smux__moment: times that were noted meanwhile */
     uint64_t last_in_us;      /* last byte received, or end of a pause */
     uint64_t last_out_us;     /* last frame formed */
     uint64_t out_since_us;    /* output pending and nothing taken since; SMUX_NEVER if none */
@@ -132,6 +142,7 @@ struct smux_engine {
     struct smux__stream_list held;     /* by `control_next` [OPN-8] */
     struct smux__scheduler data;       /* those that may send payload */
     struct smux__timer_list timers[TIMER_KINDS];
+    struct smux__timer_list undated_timers; /* started with an old clock, of any kind */
     struct smux__refusals refusals;
     struct smux__glitches glitches;
     struct smux__tuner tuner;
@@ -151,8 +162,25 @@ void smux__engine_check_ended(smux_engine *e);
 /* Charges useless frames to the peer; too many are fatal (L6). */
 void smux__engine_glitch(smux_engine *e, uint32_t price);
 
-/* Notes the time; it never goes back. */
+/* Notes the time; it never goes back. Dates what was left undated. */
 void smux__engine_set_now(smux_engine *e, uint64_t now_us);
+
+/* To be called first by calls on streams, which do not tell the time: since the last one that did,
+ * any time may have passed. What begins in between begins, for the engine, at the next call that
+ * tells it: its deadline is `at once` until then, so that call comes soon. */
+static inline void smux__engine_enter(smux_engine *e)
+{
+    e->now_is_old = true;
+}
+
+/* Notes the present time. */
+static inline void smux__engine_note(smux_engine *e, uint64_t *out_us, enum smux__moment moment)
+{
+    *out_us = e->now_us;
+    if (e->now_is_old) {
+        e->undated |= (uint8_t)moment;
+    }
+}
 
 /* Milliseconds since birth, modulo 2^32. */
 uint32_t smux__engine_now_ms(const smux_engine *e);
@@ -225,9 +253,17 @@ void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream);
 /* Puts a stream that the application holds into the list of those with news. */
 void smux__stream_notify(smux_engine *e, struct smux_estream *stream);
 
+/* Starts the timer of a stream from now on, for the time that this kind runs; not if that is
+ * configured never to end. */
 void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
-                              enum smux__timer_kind kind, uint64_t deadline_us);
+                              enum smux__timer_kind kind);
+/* The same for a time in the future. */
+void smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
+                                 enum smux__timer_kind kind, uint64_t deadline_us);
 void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind);
+
+/* Lets the timers that were started with an old clock run from now on. */
+void smux__stream_timers_date(smux_engine *e);
 
 /* Serves all stream timers that are due. */
 void smux__stream_timers_run(smux_engine *e);
@@ -242,6 +278,9 @@ void smux__stream_heard(smux_engine *e, struct smux_estream *stream);
 
 /* Credit that the peer was granted and has not used [BKT-7]. */
 int64_t smux__stream_credit(const struct smux_estream *stream);
+
+/* Notes that the application has read, and counts it as consumption. */
+void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t len);
 
 /* Counts consumption and decides whether an update is due [UPD-2]. */
 void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len);
@@ -282,6 +321,9 @@ void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream);
 
 /* Queues the refusal of a stream [OPN-4]. */
 void smux__send_refusal(smux_engine *e, uint32_t id);
+
+/* Dates the refusals that were queued with an old clock. */
+void smux__send_date_refusals(smux_engine *e);
 
 /* Lets held SYNs go when answers have come [OPN-8]. */
 void smux__send_release_held(smux_engine *e);

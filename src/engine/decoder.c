@@ -219,7 +219,7 @@ static size_t decode(smux_engine *e, const uint8_t *data, size_t len)
     }
     d->busy = false;
     if (d->frame_since_us == SMUX_NEVER && (d->head_len > 0 || d->body_left > 0)) {
-        d->frame_since_us = e->now_us;
+        smux__engine_note(e, &d->frame_since_us, SMUX__MOMENT_FRAME);
     }
     return done;
 }
@@ -234,13 +234,14 @@ static void note_pause(smux_engine *e)
     }
     if (paused) {
         e->paused_since_us = e->now_us;
-        e->last_read_us = e->now_us;
+        smux__engine_note(e, &e->last_read_us, SMUX__MOMENT_READ);
         e->stats.receive_pauses++;
         return;
     }
     e->stats.receive_paused_us += e->now_us - e->paused_since_us;
     e->paused_since_us = SMUX_NEVER;
-    e->last_in_us = e->now_us; /* silence counts only while we listen [KA-4] */
+    /* Silence counts only while we listen [KA-4]. */
+    smux__engine_note(e, &e->last_in_us, SMUX__MOMENT_LISTEN);
 }
 
 static uint32_t buffered(const smux_engine *e)
@@ -391,7 +392,7 @@ static void commit_direct(smux_engine *e, uint32_t len)
         smux__receive_book(e, target, len);
         if (in->direct == NULL) {
             e->post.len += len;
-            smux__stream_consumed(e, target, len);
+            smux__stream_was_read(e, target, len);
         }
     } else {
         smux__receive_drop(e, d->body_id, len);

@@ -54,6 +54,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
     }
+    smux__timer_list_init(&e->undated_timers);
     /* A client's first frame tells the server the version [VER-3]. */
     e->nop_due = role == SMUX_CLIENT && config->keepalive_interval_ms != SMUX_OFF;
 }
@@ -276,6 +277,7 @@ void smux_engine_drain(smux_engine *e)
     uint32_t cursor = 0;
     struct smux_estream *stream;
 
+    smux__engine_enter(e);
     if (e->draining) {
         return;
     }
@@ -295,10 +297,31 @@ bool smux_engine_drained(const smux_engine *e)
 
 /* --- time -------------------------------------------------------------------------------- */
 
+/* What began since the last call that told the time begins now. */
+static void date(smux_engine *e)
+{
+    if ((e->undated & SMUX__MOMENT_READ) != 0) {
+        e->last_read_us = e->now_us;
+    }
+    if ((e->undated & SMUX__MOMENT_LISTEN) != 0) {
+        e->last_in_us = e->now_us;
+    }
+    if ((e->undated & SMUX__MOMENT_FRAME) != 0 && e->decoder.frame_since_us != SMUX_NEVER) {
+        e->decoder.frame_since_us = e->now_us;
+    }
+    e->undated = 0;
+    smux__send_date_refusals(e);
+    smux__stream_timers_date(e);
+}
+
 void smux__engine_set_now(smux_engine *e, uint64_t now_us)
 {
     if (now_us > e->now_us) {
         e->now_us = now_us;
+    }
+    if (e->now_is_old) {
+        e->now_is_old = false;
+        date(e);
     }
     if (e->n_streams > 0) {
         e->idle_since_us = e->now_us;
@@ -392,6 +415,14 @@ static uint64_t refusal_at(const smux_engine *e)
     return left_ms > 0 ? e->now_us - into_ms + (uint64_t)left_ms * 1000 : SMUX_NEVER;
 }
 
+/* Something began that runs from the next call that tells the time. The last read only puts off a
+ * deadline and need not hurry. */
+static bool waits_for_the_time(const smux_engine *e)
+{
+    return smux__timer_list_first(&e->undated_timers) != NULL || e->refusals.n_undated > 0 ||
+           (e->undated & ~(unsigned)SMUX__MOMENT_READ) != 0;
+}
+
 uint64_t smux_engine_deadline(const smux_engine *e)
 {
     uint64_t first = e->trim_at_us < e->tuner.look_at_us ? e->trim_at_us : e->tuner.look_at_us;
@@ -400,6 +431,9 @@ uint64_t smux_engine_deadline(const smux_engine *e)
 
     if (e->error != SMUX_OK) {
         return SMUX_NEVER;
+    }
+    if (waits_for_the_time(e)) {
+        return e->now_us;
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         first = others[i] < first ? others[i] : first;

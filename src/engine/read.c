@@ -9,7 +9,6 @@
 #define MIN_WINDOW 16384u
 /* The same while nobody reads it. */
 #define MIN_UNREAD_WINDOW 1024u
-#define TAIL_UPD_US       10000u
 
 /* --- credit ------------------------------------------------------------------------------ */
 
@@ -39,7 +38,7 @@ static bool tail_is_due(smux_engine *e, struct smux_estream *stream)
         smux__timer_running(&stream->timer)) {
         return false;
     }
-    smux__stream_timer_start(e, stream, TIMER_TAIL_UPD, e->now_us + TAIL_UPD_US);
+    smux__stream_timer_start(e, stream, TIMER_TAIL_UPD);
     return true;
 }
 
@@ -53,6 +52,12 @@ void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t
         stream->flags |= STREAM_UPD_DUE;
         smux__send_schedule(e, stream);
     }
+}
+
+void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    smux__engine_note(e, &e->last_read_us, SMUX__MOMENT_READ);
+    smux__stream_consumed(e, stream, len);
 }
 
 static uint32_t clamp_window(int64_t share, uint32_t least, uint32_t most)
@@ -134,9 +139,9 @@ int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out
 void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
 {
     assert(len <= stream->in.len);
+    smux__engine_enter(e);
     smux__queue_consume(&stream->in, &e->pool, len, e->intake.direct);
-    e->last_read_us = e->now_us;
-    smux__stream_consumed(e, stream, (uint32_t)len);
+    smux__stream_was_read(e, stream, (uint32_t)len);
     smux__stream_settle(e, stream);
     smux__decoder_resume(e);
 }

@@ -45,8 +45,7 @@ static void admit(smux_engine *e, uint32_t id)
     stream->flags |= STREAM_IN_BACKLOG;
     smux__ready_push(&e->backlog, stream);
     if (guarded) {
-        smux__stream_timer_start(e, stream, TIMER_GUARD,
-                                 e->now_us + smux__duration_us(e->config.accept_guard_ms));
+        smux__stream_timer_start(e, stream, TIMER_GUARD);
     } else {
         smux__stream_unguard(e, stream);
     }
@@ -242,7 +241,7 @@ static uint32_t payload_to_post(smux_engine *e, struct smux_estream *stream, con
         memcpy(post->buf + post->len, data, n);
         post->len += n;
         smux__receive_book(e, stream, (uint32_t)n);
-        smux__stream_consumed(e, stream, (uint32_t)n);
+        smux__stream_was_read(e, stream, (uint32_t)n);
     }
     return (uint32_t)n;
 }

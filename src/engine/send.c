@@ -17,10 +17,8 @@
 #define FIRST_BATCH 65536u
 /* Streams that a batch has room for, if their frames are not larger than that. */
 #define TURNS_A_BATCH 2u
-/* The longest wait for a larger window [WIN-8]. */
-#define SILLY_US 200000u
 /* Bytes that streams that the peer does not read may send at liberty, all together; and then each
- * that the peer told no window, doubled whenever the wait of SILLY_US ends. */
+ * that the peer told no window, doubled whenever the wait of TIMER_SILLY ends. */
 #define FREE_FLIGHT  (1u << 20)
 #define FIRST_FLIGHT 2048u
 /* The pieces that the frame of a fragmented queue may take. */
@@ -59,11 +57,10 @@ void smux__send_is_read(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-static void set_timer(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind,
-                      uint64_t duration_us)
+static void set_timer(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind)
 {
-    if (duration_us != SMUX_NEVER && !smux__timer_running(&stream->timer)) {
-        smux__stream_timer_start(e, stream, kind, e->now_us + duration_us);
+    if (!smux__timer_running(&stream->timer)) {
+        smux__stream_timer_start(e, stream, kind);
     }
 }
 
@@ -78,17 +75,16 @@ static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
     uint32_t room = smux__send_room(e, stream);
     if (room == 0) {
         if (is_held_back(e, stream) && stream->sent < SMUX__INITIAL_WINDOW) {
-            set_timer(e, stream, TIMER_SILLY, SILLY_US);
+            set_timer(e, stream, TIMER_SILLY);
         } else if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [FIN-9] */
-            set_timer(e, stream, TIMER_HALF_CLOSE,
-                      smux__duration_us(e->config.half_close_timeout_ms));
+            set_timer(e, stream, TIMER_HALF_CLOSE);
         }
         return false;
     }
     smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
     if (e->version == 2 && !smux__stream_is(stream, STREAM_SILLY_OVER) &&
         smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, stream->out.len)) {
-        set_timer(e, stream, TIMER_SILLY, SILLY_US);
+        set_timer(e, stream, TIMER_SILLY);
         return false;
     }
     smux__stream_timer_stop(stream, TIMER_SILLY);
@@ -109,7 +105,10 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     if (e->version == 2 && stream->window.acked == (uint32_t)stream->sent) {
         return false;
     }
-    set_timer(e, stream, TIMER_LINGER, (uint64_t)(linger_ms - since_ms) * 1000);
+    if (!smux__timer_running(&stream->timer)) { /* right also if the clock is old */
+        smux__stream_timer_start_at(e, stream, TIMER_LINGER,
+                                    e->now_us + (uint64_t)(linger_ms - since_ms) * 1000);
+    }
     return true;
 }
 
@@ -221,6 +220,7 @@ void smux__send_stop(smux_engine *e)
     }
     e->nop_due = false;
     e->refusals.count = 0;
+    e->refusals.n_undated = 0;
 }
 
 /* --- refusals ---------------------------------------------------------------------------- */
@@ -239,11 +239,17 @@ static bool have_ring(smux_engine *e)
     return r->ring != NULL;
 }
 
+/* The current millisecond has partly passed: one more, so that the guard is never cut. */
+static uint32_t refusal_due_ms(const smux_engine *e)
+{
+    uint32_t guard_ms = e->config.accept_guard_ms;
+
+    return smux__engine_now_ms(e) + (guard_ms == SMUX_OFF ? 0 : guard_ms + 1);
+}
+
 void smux__send_refusal(smux_engine *e, uint32_t id)
 {
     struct smux__refusals *r = &e->refusals;
-    /* The current millisecond has partly passed: one more, so that the guard is never cut. */
-    uint32_t guard_ms = e->config.accept_guard_ms == SMUX_OFF ? 0 : e->config.accept_guard_ms + 1;
 
     if (r->count == e->config.max_refusals || !have_ring(e)) {
         smux__engine_glitch(e, 10);
@@ -251,7 +257,18 @@ void smux__send_refusal(smux_engine *e, uint32_t id)
     }
     struct smux__refusal *slot = &r->ring[(r->head + r->count++) % e->config.max_refusals];
     slot->id = id;
-    slot->due_ms = smux__engine_now_ms(e) + guard_ms;
+    slot->due_ms = refusal_due_ms(e);
+    r->n_undated += e->now_is_old ? 1 : 0;
+}
+
+void smux__send_date_refusals(smux_engine *e)
+{
+    struct smux__refusals *r = &e->refusals;
+
+    for (; r->n_undated > 0; r->n_undated--) {
+        uint32_t i = r->head + r->count - r->n_undated;
+        r->ring[i % e->config.max_refusals].due_ms = refusal_due_ms(e);
+    }
 }
 
 static bool refusal_is_due(const smux_engine *e)

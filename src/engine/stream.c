@@ -10,6 +10,10 @@
 
 /* Longest life of a discard record [FIN-11, L13]. */
 #define DISCARD_US (300u * 1000000u)
+/* The longest wait for a larger window [WIN-8]. */
+#define SILLY_US 200000u
+/* Between two updates after our FIN [UPD-10]. */
+#define TAIL_UPD_US 10000u
 
 static void cut(smux_engine *e, struct smux_estream *stream, int status);
 
@@ -41,12 +45,52 @@ struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id)
 
 /* --- timers ------------------------------------------------------------------------------ */
 
-void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
-                              enum smux__timer_kind kind, uint64_t deadline_us)
+static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind kind)
+{
+    switch (kind) {
+    case TIMER_GUARD:
+        return smux__duration_us(e->config.accept_guard_ms);
+    case TIMER_ACCEPT:
+        return smux__duration_us(e->config.accept_timeout_ms);
+    case TIMER_SILLY:
+        return SILLY_US;
+    case TIMER_HALF_CLOSE:
+        return smux__duration_us(e->config.half_close_timeout_ms);
+    case TIMER_LINGER:
+        return smux__duration_us(e->config.fin_linger_ms);
+    case TIMER_TAIL_UPD:
+        return TAIL_UPD_US;
+    case TIMER_DISCARD:
+        return DISCARD_US;
+    case TIMER_KINDS:
+        break;
+    }
+    return SMUX_NEVER;
+}
+
+void smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
+                                 enum smux__timer_kind kind, uint64_t deadline_us)
 {
     assert(!smux__timer_running(&stream->timer));
     stream->timer_kind = kind & 15u;
     smux__timer_start(&e->timers[kind], &stream->timer, deadline_us);
+}
+
+void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
+                              enum smux__timer_kind kind)
+{
+    uint64_t duration_us = timer_duration_us(e, kind);
+
+    if (duration_us == SMUX_NEVER) {
+        return;
+    }
+    if (!e->now_is_old) {
+        smux__stream_timer_start_at(e, stream, kind, e->now_us + duration_us);
+        return;
+    }
+    assert(!smux__timer_running(&stream->timer));
+    stream->timer_kind = kind & 15u;
+    smux__timer_start(&e->undated_timers, &stream->timer, 0);
 }
 
 void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
@@ -87,6 +131,17 @@ static struct smux_estream *timer_stream(struct smux__timer *timer)
     uint8_t *base = (uint8_t *)timer - offsetof(struct smux_estream, timer);
 
     return (struct smux_estream *)(void *)base;
+}
+
+void smux__stream_timers_date(smux_engine *e)
+{
+    struct smux__timer *timer;
+
+    while ((timer = smux__timer_list_due(&e->undated_timers, e->now_us)) != NULL) {
+        struct smux_estream *stream = timer_stream(timer);
+        smux__timer_stop(timer);
+        smux__stream_timer_start(e, stream, (enum smux__timer_kind)stream->timer_kind);
+    }
 }
 
 static void timer_expired(smux_engine *e, struct smux_estream *stream)
@@ -135,11 +190,9 @@ void smux__stream_timers_run(smux_engine *e)
 
 void smux__stream_unguard(smux_engine *e, struct smux_estream *stream)
 {
-    uint64_t patience = smux__duration_us(e->config.accept_timeout_ms);
-
     stream->flags &= ~(uint32_t)STREAM_GUARDED;
-    if (smux__stream_is(stream, STREAM_IN_BACKLOG) && patience != SMUX_NEVER) {
-        smux__stream_timer_start(e, stream, TIMER_ACCEPT, e->now_us + patience);
+    if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
+        smux__stream_timer_start(e, stream, TIMER_ACCEPT);
     }
     smux__send_schedule(e, stream);
 }
@@ -300,9 +353,10 @@ static void begin_discard(smux_engine *e, struct smux_estream *stream)
     e->n_streams--;
     e->n_discards++;
     smux__timer_stop(&stream->timer);
-    smux__stream_timer_start(e, stream, TIMER_DISCARD, e->now_us + DISCARD_US);
+    smux__stream_timer_start(e, stream, TIMER_DISCARD);
     if (e->n_discards > e->config.max_discards) {
-        smux__stream_end_discard(e, timer_stream(e->timers[TIMER_DISCARD].head.next));
+        struct smux__timer *oldest = smux__timer_list_first(&e->timers[TIMER_DISCARD]);
+        smux__stream_end_discard(e, oldest != NULL ? timer_stream(oldest) : stream);
     }
 }
 
@@ -464,6 +518,7 @@ int smux_engine_accept(smux_engine *e, smux_estream **out_stream)
 
 int smux_estream_shutdown(smux_engine *e, smux_estream *stream)
 {
+    smux__engine_enter(e);
     if (stream->error != SMUX_OK) {
         return stream->error;
     }
@@ -481,6 +536,7 @@ int smux_estream_shutdown(smux_engine *e, smux_estream *stream)
 
 void smux_estream_abort(smux_engine *e, smux_estream *stream, int status)
 {
+    smux__engine_enter(e);
     smux__stream_abort(e, stream, status);
 }
 
@@ -488,6 +544,7 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
 {
     uint32_t unread = (uint32_t)(stream->received - stream->consumed);
 
+    smux__engine_enter(e);
     leave_ready(e, stream);
     if (smux__stream_is(stream, STREAM_FIN_SENT)) {
         uncount(e, stream);

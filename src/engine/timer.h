@@ -69,13 +69,19 @@ static inline uint64_t smux__timer_list_deadline(const struct smux__timer_list *
     return list->head.next->deadline_us;
 }
 
+/* The first timer to expire, or NULL. */
+static inline struct smux__timer *smux__timer_list_first(const struct smux__timer_list *list)
+{
+    return list->head.next != &list->head ? list->head.next : NULL;
+}
+
 /* The first timer if it is due, or NULL. */
 static inline struct smux__timer *smux__timer_list_due(const struct smux__timer_list *list,
                                                        uint64_t now_us)
 {
-    struct smux__timer *first = list->head.next;
+    struct smux__timer *first = smux__timer_list_first(list);
 
-    return first != &list->head && first->deadline_us <= now_us ? first : NULL;
+    return first != NULL && first->deadline_us <= now_us ? first : NULL;
 }
 
 #endif

@@ -72,6 +72,7 @@ static int begin_write(smux_engine *e, struct smux_estream *stream, size_t *out_
 {
     int status = write_status(e, stream);
 
+    smux__engine_enter(e);
     if (status != SMUX_OK) {
         return status;
     }
@@ -124,6 +125,7 @@ int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want
 
 void smux_estream_write_commit(smux_engine *e, smux_estream *stream, size_t len)
 {
+    smux__engine_enter(e);
     if (stream->out.tail == NULL) {
         return; /* the stream failed between reserve and commit */
     }
@@ -140,6 +142,7 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
 {
     int status = write_status(e, stream);
 
+    smux__engine_enter(e);
     if (status != SMUX_OK) {
         return status;
     }
@@ -181,6 +184,7 @@ static void unqueue_loan(smux_engine *e, struct smux_estream *stream)
 
 int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
 {
+    smux__engine_enter(e);
     unqueue_loan(e, stream);
     *out_kept = stream->loan_len;
     stream->loan_len = 0;
