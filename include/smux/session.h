@@ -92,8 +92,9 @@ SMUX_API void smux_session_set_accept_deadline(smux_session *session, uint64_t d
  * most `drain_timeout_ms` in total [END-4]. Streams that are still open then report
  * SMUX_ECLOSED; their handles must still be closed. NULL is fine.
  *
- * @return SMUX_OK when everything was sent or the peer had closed in order before,
- *         SMUX_EDEADLINE when time ran out first, or the error with which the session had ended
+ * @return SMUX_OK when everything was sent, or the peer had closed in order before and no stream
+ *         and no accepted data was cut by that; SMUX_EDEADLINE when time ran out first; or the error
+ *         with which the session had ended, such as SMUX_ETRUNCATED
  */
 SMUX_API int smux_session_close(smux_session *session);
 

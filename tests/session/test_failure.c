@@ -329,6 +329,34 @@ START_TEST(a_paused_session_goes_on)
 }
 END_TEST
 
+/* What it reads is there already, so that the engine hears of nothing but the reads. */
+START_TEST(BKT_8_a_slow_reader_is_not_taken_for_a_stalled_one)
+{
+    struct smux_config config;
+    smux_stream *near, *far;
+    uint8_t buf[100000] = {0};
+    size_t n;
+
+    smux_config_init(&config);
+    config.max_receive_buffer = 65536;
+    config.max_stream_buffer = 16384;
+    config.stall_timeout_ms = 200;
+    ends_open(&ends, WIRE_SOCKET, &config);
+    ends_stream(&ends, &near, &far);
+    ck_assert_int_eq(smux_stream_write(near, buf, sizeof buf, NULL), SMUX_OK);
+    for (int i = 0; i < 25; i++) {
+        sleep_ms(20);
+        ck_assert_int_eq(smux_stream_read(far, buf, 100, &n), SMUX_OK);
+    }
+    smux_stream_set_read_deadline(far, in_ms(2000));
+    sleep_ms(600); /* this one is */
+    ck_assert_int_eq(smux_stream_read(far, buf, 100, &n), SMUX_ESTALLED);
+    smux_stream_close(near);
+    smux_stream_close(far);
+    ends_close(&ends);
+}
+END_TEST
+
 static void accept_none(void *arg)
 {
     smux_stream *stream;
@@ -638,6 +666,7 @@ int main(void)
     tcase_add_test(tcase, a_failed_write_does_not_lose_what_arrived);
     tcase_add_test(tcase, a_paused_session_notices_a_reset);
     tcase_add_loop_test(tcase, a_paused_session_goes_on, 0, WIRE_KINDS);
+    tcase_add_test(tcase, BKT_8_a_slow_reader_is_not_taken_for_a_stalled_one);
     tcase_add_loop_test(tcase, silence_ends_a_session, 0, 2);
     tcase_add_test(tcase, END_1_a_write_cut_without_memory_ends_the_session_for_all);
     tcase_add_test(tcase, every_allocation_may_fail);
