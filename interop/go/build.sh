@@ -2,6 +2,7 @@
 # Builds the Go test peer against releases of github.com/xtaci/smux.
 #
 #   build.sh OUTDIR [RELEASE...]    RELEASE: newest, 1.5.16, ... ("all" = all there are)
+#   build.sh OUTDIR yamux           yamuxbench, which measures hashicorp/yamux for comparison
 #
 # Without RELEASE: newest and 1.5.16. Each becomes OUTDIR/gopeer-RELEASE. What go.mod names is
 # "newest": a fixed release with its checksum, so that a test means the same tomorrow.
@@ -37,7 +38,18 @@ skip() {
 command -v go >/dev/null || skip "no Go toolchain (Debian: apt-get install golang-go)"
 export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS='-buildvcs=false -trimpath'
 
+build_yamux() (
+  cd "$here/yamux"
+  why=$(go mod download github.com/hashicorp/yamux 2>&1) || skip "yamux cannot be downloaded: $why"
+  go build -o "$out/yamuxbench" .
+  echo "built $("$out/yamuxbench" version)"
+)
+
 for release in "$@"; do
+  if [ "$release" = yamux ]; then
+    build_yamux
+    continue
+  fi
   if [ "$release" = newest ]; then
     mod=go.mod
   else

@@ -180,7 +180,7 @@ done
 v=2 release_s=newest release_c=newest listen=unix:$tmp/socket
 pair "unix socket" echo-server "echo-client -c 10"
 
-for mode in bulk small pingpong churn idle; do
+for mode in bulk small turns pingpong loaded churn idle; do
   for raw in "" -raw; do
     "$bindir/gopeer-newest" bench-self -mode $mode $raw -streams 4 -seconds 0.3 >"$tmp/why" 2>&1
     result "bench-self $mode $raw" $?

@@ -11,32 +11,9 @@ import (
 	"github.com/xtaci/smux"
 )
 
-const copyBuffer = 64 << 10
-
 // echo sends back what arrives until the peer ends the stream. A transport that breaks is no
 // failure here: Go resets it when it closes with unread frames, and the client knows what it got.
 func echo(st io.ReadWriter, t *tally) error { return echoWith(st, make([]byte, copyBuffer), t) }
-
-func echoWith(st io.ReadWriter, buf []byte, t *tally) error {
-	for {
-		n, err := st.Read(buf)
-		if n > 0 {
-			t.bytes.Add(int64(n))
-			if _, werr := st.Write(buf[:n]); werr != nil {
-				if isGone(werr) {
-					return nil // a peer that closes both ways does not want its echo
-				}
-				return fmt.Errorf("echo write: %w", werr)
-			}
-		}
-		if err != nil {
-			if isGone(err) {
-				return nil
-			}
-			return fmt.Errorf("echo read: %w", err)
-		}
-	}
-}
 
 func echoServer(fs *flag.FlagSet) runner {
 	return func(e *env) error {
@@ -176,13 +153,4 @@ func pingClient(fs *flag.FlagSet) runner {
 		})
 		return nil
 	}
-}
-
-// roundTrip writes buf and reads as many bytes back into it.
-func roundTrip(st io.ReadWriter, buf []byte) error {
-	if _, err := st.Write(buf); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(st, buf)
-	return err
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -70,19 +69,6 @@ func (e *env) check(fs *flag.FlagSet, k kind) error {
 		}
 	}
 	return smux.VerifyConfig(&e.config)
-}
-
-// network splits an address into what package net wants.
-func network(addr string) (string, string) {
-	if path := strings.TrimPrefix(addr, "unix:"); path != addr {
-		return "unix", path
-	}
-	return "tcp", addr
-}
-
-func dial(addr string) (net.Conn, error) {
-	n, a := network(addr)
-	return net.DialTimeout(n, a, 10*time.Second)
 }
 
 // listener opens the listening socket and tells the parent where it is.
@@ -221,16 +207,6 @@ func handleStreams(sess *smux.Session, t *tally, handle func(st *smux.Stream) er
 	}
 }
 
-// isEnd tells whether err is how a session ends in the ordinary way.
-func isEnd(err error) bool {
-	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed)
-}
-
-// isGone tells whether a write failed because the peer has left, politely or not.
-func isGone(err error) bool {
-	return isEnd(err) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
-}
-
 // halfCloser is what smux streams have from 1.5.54 on, and TCP and Unix connections always.
 type halfCloser interface{ CloseWrite() error }
 
@@ -247,4 +223,10 @@ func closeWrite(st any) error {
 		return errSkip
 	}
 	return h.CloseWrite()
+}
+
+// finish reports a client's result and turns it into its exit code.
+func (e *env) finish(t *tally) error {
+	e.report(t.fields())
+	return t.err()
 }

@@ -62,3 +62,21 @@ func (h *histogram) quantile(q float64) float64 {
 	}
 	return 0
 }
+
+func bucketEnd(i int) float64 {
+	if i < 64 {
+		return float64(i + 1)
+	}
+	return float64(i%64+65) * float64(uint64(1)<<uint(i/64-1))
+}
+
+// list returns the buckets that are not empty: their upper end in microseconds, and their count.
+func (h *histogram) list() [][2]float64 {
+	var buckets [][2]float64
+	for i, n := range h.counts {
+		if n > 0 {
+			buckets = append(buckets, [2]float64{bucketEnd(i) / 1000, float64(n)})
+		}
+	}
+	return buckets
+}

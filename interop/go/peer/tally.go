@@ -67,12 +67,6 @@ func (t *tally) err() error {
 	return nil
 }
 
-// finish reports a client's result and turns it into its exit code.
-func (e *env) finish(t *tally) error {
-	e.report(t.fields())
-	return t.err()
-}
-
 // forEach calls f for 0..n-1, at most parallel calls at a time.
 func forEach(n, parallel int, f func(i int)) {
 	if parallel < 1 {

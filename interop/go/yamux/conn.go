@@ -1,0 +1,1 @@
+../peer/conn.go

@@ -1,0 +1,5 @@
+module libsmux/interop/yamuxbench
+
+go 1.19
+
+require github.com/hashicorp/yamux v0.1.2
