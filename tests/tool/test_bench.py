@@ -12,7 +12,7 @@ import libtunnel
 from libtunnel import expect, expect_in, listening, run_tool, test
 
 SHORT = ["-t", "0.4", "-O", "0.1", "-i", "0.2"]
-MODES = ["bulk", "small", "pingpong", "loaded", "churn"]
+MODES = ["bulk", "small", "turns", "pingpong", "loaded", "churn"]
 
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_PROTOCOL, EX_CONFIG = 64, 69, 73, 76, 78
 
@@ -100,6 +100,36 @@ def many_streams_in_every_direction():
         expect(len(result["end"]["per_stream_bytes"]), 16 if "--bidir" in direction else 8,
                "streams with " + " ".join(direction))
         expect_true(result["end"]["fairness"] > 0.5, "no stream starves")
+
+
+@test
+def fairness_is_that_of_each_interval():
+    result = document("-P", "8", "--size", "10000", *SHORT)
+    for interval in result["intervals"]:
+        expect_true(1 / 8 <= interval["fairness"] <= 1, "Jain's index: %s" % interval)
+    result = document("-P", "1", *SHORT)
+    expect([i["fairness"] for i in result["intervals"]], [1.0, 1.0], "of a single stream")
+
+
+@test
+def turns_give_every_stream_the_same():
+    """The client compares what each of the sinks got, so success is the test."""
+    result = document("--mode", "turns", "-P", "300", "--size", "100", *SHORT)
+    expect(result["start"]["params"]["streams"], 300, "streams")
+    expect(result["end"]["bytes"], 100 * result["end"]["writes"], "bytes")
+
+
+@test
+def every_kind_over_unix_sockets():
+    before = {name for name in os.listdir("/tmp") if name.startswith("smux-bench-")}
+    for mode in ("bulk", "turns", "churn"):
+        for result in document("--unix", "--mode", mode, "--vs", "tcp,v1,v2", "-P", "2",
+                               *SHORT)["tests"]:
+            expect_sane(result)
+            expect_active(result)
+            expect(result["start"]["params"]["unix"], True, "unix")
+    left = {name for name in os.listdir("/tmp") if name.startswith("smux-bench-")} - before
+    expect(left, set(), "what stays in /tmp")
 
 
 @test
@@ -361,6 +391,7 @@ def wrong_options():
         (["--mode", "bulk,fast"], EX_USAGE, "--mode fast"),
         (["--mode", ""], EX_USAGE, "--mode"),
         (["--vs", "v3"], EX_USAGE, "--vs v3: expected tcp, v1 or v2"),
+        (["--unix", "-r", "127.0.0.1:1"], EX_USAGE, "leave --remote out"),
         (["--vs", "tcp", "-r", "127.0.0.1:1"], EX_USAGE, "leave --remote out"),
         (["--streams", "0"], EX_USAGE, "out of range"),
         (["--streams", "5000"], EX_USAGE, "each has a thread"),

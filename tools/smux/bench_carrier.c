@@ -83,6 +83,7 @@ static int probe(struct carrier *carrier)
 static int start_server(struct carrier *carrier, uint32_t n_channels)
 {
     const struct bench_server_options options = {.kind = carrier->kind,
+                                                 .unix_socket = carrier->settings->unix_socket,
                                                  .settings = &carrier->settings->common,
                                                  .config = &carrier->config[SMUX_SERVER],
                                                  .expected = n_channels};
@@ -127,7 +128,7 @@ static void choose_source(struct carrier *carrier, int fd)
 #endif
 }
 
-static int connect_channel(struct carrier *carrier, struct channel *out_channel)
+static int connect_tcp(struct carrier *carrier, int *out_fd)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -139,8 +140,21 @@ static int connect_channel(struct carrier *carrier, struct channel *out_channel)
         close(fd);
         return SMUX_EIO;
     }
-    *out_channel = channel_of_socket(fd);
+    *out_fd = fd;
     return SMUX_OK;
+}
+
+static int connect_channel(struct carrier *carrier, struct channel *out_channel)
+{
+    uint32_t limit_ms = carrier->settings->common.connect_timeout;
+    int fd = -1;
+    int status = carrier->settings->unix_socket ? smux_dial(carrier->address, limit_ms, &fd)
+                                                : connect_tcp(carrier, &fd);
+
+    if (status == SMUX_OK) {
+        *out_channel = channel_of_socket(fd);
+    }
+    return status;
 }
 
 /* --- both -------------------------------------------------------------------------------- */
@@ -158,9 +172,9 @@ int carrier_open(struct carrier *carrier, const struct bench_settings *settings,
     if (settings->remote == NULL) {
         code = start_server(carrier, n_channels);
     }
-    if (code == 0 && kind == KIND_TCP) {
+    if (code == 0 && kind == KIND_TCP && !settings->unix_socket) {
         parse_peer(carrier);
-    } else if (code == 0) {
+    } else if (code == 0 && kind != KIND_TCP) {
         code = start_session(carrier);
     }
     if (code == 0) {

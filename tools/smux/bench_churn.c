@@ -1,7 +1,7 @@
 /*
- * bench_churn.c - work that opens channels in numbers: churn and hold.
+ * bench_churn.c - work that opens channels in numbers: churn, hold and turns.
  *
- * Both stay at most AHEAD channels ahead of the server. A server refuses what exceeds its accept
+ * Churn and hold stay at most AHEAD channels ahead of the server. A server refuses what exceeds its accept
  * backlog, 1024 by default here and in Go, so a client that only opens would measure refusals.
  */
 #define _GNU_SOURCE 1 /* nanosleep under -std=c11 */
@@ -119,5 +119,79 @@ int work_hold(struct worker *worker)
         channel_close(&channels[i]);
     }
     free(channels);
+    return status;
+}
+
+/* --- turns -------------------------------------------------------------------------------- */
+
+/* Opens all channels as sinks; *out_open tells how many are open, also on failure. */
+static int open_sinks(struct worker *worker, struct channel *channels, uint32_t *out_open)
+{
+    int status = SMUX_OK;
+
+    *out_open = 0;
+    while (status == SMUX_OK && *out_open < worker->count) {
+        status = carrier_channel(worker->crew->carrier, &channels[*out_open]);
+        if (status == SMUX_OK) {
+            struct channel *channel = &channels[(*out_open)++];
+            channel_set_limit(channel, worker->crew->limit_ms);
+            status = channel_request(channel, BENCH_SINK, 0);
+        }
+    }
+    return status;
+}
+
+/* Ends all sinks and compares what they got with what each was sent. */
+static int check_sinks(struct worker *worker, struct channel *channels, uint64_t sent)
+{
+    int status = SMUX_OK;
+
+    for (uint32_t i = 0; i < worker->count && status == SMUX_OK; i++) {
+        uint64_t got = 0;
+        status = channel_shutdown(&channels[i]);
+        if (status == SMUX_OK) {
+            status = channel_read_count(&channels[i], &got);
+        }
+        if (status == SMUX_OK && got != sent) {
+            return worker_fail(worker, SMUX_EPROTO, "%llu bytes were sent and %llu arrived",
+                               (unsigned long long)sent, (unsigned long long)got);
+        }
+    }
+    return status;
+}
+
+static int write_in_turn(struct worker *worker, struct channel *channels, const char *message)
+{
+    uint64_t rounds = 0;
+    int status = SMUX_OK;
+
+    while (status == SMUX_OK && !worker_should_stop(worker)) {
+        for (uint32_t i = 0; i < worker->count && status == SMUX_OK; i++) {
+            status = channel_write(&channels[i], message, worker->size);
+            worker_count(worker, status == SMUX_OK ? worker->size : 0, status == SMUX_OK);
+        }
+        rounds++;
+    }
+    return status == SMUX_OK ? check_sinks(worker, channels, rounds * worker->size) : status;
+}
+
+int work_turns(struct worker *worker)
+{
+    struct channel *channels = calloc(worker->count, sizeof(*channels));
+    char *message = calloc(1, worker->size);
+    uint32_t n_open = 0;
+    int status = SMUX_ENOMEM;
+
+    if (channels != NULL && message != NULL) {
+        status = open_sinks(worker, channels, &n_open);
+    }
+    if (status == SMUX_OK) {
+        status = write_in_turn(worker, channels, message);
+    }
+    for (uint32_t i = 0; i < n_open; i++) {
+        channel_close(&channels[i]);
+    }
+    free(channels);
+    free(message);
     return status;
 }

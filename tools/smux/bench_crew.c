@@ -54,6 +54,10 @@ static bool init_measured(struct worker *worker, const struct bench_test *test, 
         break;
     case WORK_PING:
         return init_ping(worker, test, index);
+    case WORK_TURNS:
+        worker->work = work_turns;
+        worker->count = test->streams;
+        break;
     case WORK_CHURN:
         worker->work = work_churn;
         worker->service = BENCH_COUNT;
@@ -76,7 +80,8 @@ static void init_background(struct worker *worker, const struct bench_test *test
 bool crew_init(struct crew *crew, const struct bench_test *test, struct carrier *carrier,
                uint32_t limit_ms)
 {
-    uint32_t measured = test->mode->work == WORK_HOLD ? 1 : n_measured(test);
+    bool alone = test->mode->work == WORK_HOLD || test->mode->work == WORK_TURNS;
+    uint32_t measured = alone ? 1 : n_measured(test);
     bool ok = true;
 
     *crew = (struct crew){.carrier = carrier, .limit_ms = limit_ms};

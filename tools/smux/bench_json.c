@@ -23,13 +23,13 @@ static json_t *json_of_params(const struct bench_test *test)
 {
     const struct bench_settings *settings = test->settings;
 
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:b, s:b, s:s?}", "streams",
-                     (int)test->streams, "size", (int)test->size, "framesize",
-                     (int)settings->common.framesize, "streambuf", (int)settings->common.streambuf,
-                     "smuxbuf", (int)settings->common.smuxbuf, "time_s", settings->time_ms / 1000.0,
-                     "omit_s", settings->omit_ms / 1000.0, "interval_s",
-                     settings->interval_ms / 1000.0, "rate", (int)settings->rate, "reverse",
-                     settings->reverse, "bidir", settings->bidir, "remote", settings->remote);
+    return json_pack(
+        "{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:b, s:b, s:b, s:s?}", "streams",
+        (int)test->streams, "size", (int)test->size, "framesize", (int)settings->common.framesize,
+        "streambuf", (int)settings->common.streambuf, "smuxbuf", (int)settings->common.smuxbuf,
+        "time_s", settings->time_ms / 1000.0, "omit_s", settings->omit_ms / 1000.0, "interval_s",
+        settings->interval_ms / 1000.0, "rate", (int)settings->rate, "reverse", settings->reverse,
+        "bidir", settings->bidir, "unix", settings->unix_socket, "remote", settings->remote);
 }
 
 json_t *json_of_start(const struct bench_test *test)
@@ -46,11 +46,11 @@ json_t *json_of_start(const struct bench_test *test)
 
 json_t *json_of_interval(const struct bench_interval *interval)
 {
-    return json_pack("{s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f}", "t0", interval->t0, "t1",
+    return json_pack("{s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "t0", interval->t0, "t1",
                      interval->t1, "bytes", (json_int_t)interval->bytes, "writes",
                      (json_int_t)interval->operations, "frames", (json_int_t)interval->frames,
-                     "blocked_window_s", interval->blocked_s, "p50_us", interval->p50_us, "p99_us",
-                     interval->p99_us);
+                     "blocked_window_s", interval->blocked_s, "fairness", interval->fairness,
+                     "p50_us", interval->p50_us, "p99_us", interval->p99_us);
 }
 
 static json_t *json_of_latency(const struct histogram *latency)

@@ -24,6 +24,11 @@ double interval_operations_rate(const struct bench_interval *interval)
     return rate(interval->operations, interval);
 }
 
+double fairness_index(double sum, double squares, size_t n)
+{
+    return squares > 0 ? sum * sum / ((double)n * squares) : 1;
+}
+
 double result_fairness(const struct bench_result *result)
 {
     double sum = 0;
@@ -34,7 +39,7 @@ double result_fairness(const struct bench_result *result)
         sum += bytes;
         squares += bytes * bytes;
     }
-    return squares > 0 ? sum * sum / ((double)result->n_streams * squares) : 1;
+    return fairness_index(sum, squares, result->n_streams);
 }
 
 void result_deinit(struct bench_result *result)

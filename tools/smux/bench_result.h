@@ -25,6 +25,7 @@ struct bench_interval {
     uint64_t operations; /* writes, round trips or streams */
     uint64_t frames;     /* of data, in both directions; 0 for TCP */
     double blocked_s;    /* how long the streams waited for the peer's window, on average */
+    double fairness;     /* of the bytes of the streams, see result_fairness() */
     double p50_us;
     double p99_us;
 };
@@ -53,6 +54,10 @@ double interval_seconds(const struct bench_interval *interval);
 /* Per second. */
 double interval_bytes_rate(const struct bench_interval *interval);
 double interval_operations_rate(const struct bench_interval *interval);
+
+/* Jain's index of n numbers of which these are the sum and the sum of the squares: 1 when all are
+ * the same, 1/n when all but one are 0. */
+double fairness_index(double sum, double squares, size_t n);
 
 /* Jain's index of fairness of the streams: 1 when all got the same. */
 double result_fairness(const struct bench_result *result);

@@ -27,7 +27,9 @@ static const char *direction(const struct bench_test *test)
 
 static void put_title(FILE *out, const struct bench_test *test)
 {
-    const char *where = test->settings->remote == NULL ? "loopback" : test->settings->remote;
+    const char *where = test->settings->remote != NULL ? test->settings->remote
+                        : test->settings->unix_socket  ? "unix socket"
+                                                       : "loopback";
     char size[32];
     char frame[32];
     char window[48];

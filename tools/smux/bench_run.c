@@ -32,6 +32,7 @@ struct sample {
     uint64_t probes;  /* looks at a stream so far */
     uint64_t blocked; /* of these, it waited for the window */
     double cpu_s;
+    double fairness; /* since the sample before */
     struct histogram latency;
 };
 
@@ -88,29 +89,39 @@ static bool work_until(struct run *run, uint64_t until_us)
     return !atomic_load(&run->crew.failed);
 }
 
-static void sample_worker(struct sample *sample, struct worker *worker)
+/* Returns what the worker has moved since it was looked at before. */
+static double sample_worker(struct sample *sample, struct worker *worker)
 {
+    uint64_t before = worker->sampled_bytes;
+
     worker->sampled_bytes = atomic_load_explicit(&worker->bytes, memory_order_relaxed);
     sample->bytes += worker->sampled_bytes;
     if (!worker->background) {
         sample->operations += atomic_load_explicit(&worker->operations, memory_order_relaxed);
     }
     histogram_add(&sample->latency, worker->latency);
+    return (double)(worker->sampled_bytes - before);
 }
 
 static void take_sample(struct run *run, struct sample *out)
 {
+    double sum = 0;
+    double squares = 0;
+
     *out = (struct sample){.frames = carrier_frames(&run->carrier),
                            .probes = run->probes,
                            .blocked = run->blocked,
                            .cpu_s = machine_cpu_seconds()};
     out->at_us = smux_now_us();
     for (size_t i = 0; i < run->crew.n; i++) {
-        sample_worker(out, &run->crew.workers[i]);
+        double moved = sample_worker(out, &run->crew.workers[i]);
+        sum += moved;
+        squares += moved * moved;
     }
+    out->fairness = fairness_index(sum, squares, run->crew.n);
 }
 
-/* Makes an interval of two samples. */
+/* Makes an interval of two samples; its fairness is right when there was none between them. */
 static struct bench_interval between(const struct run *run, const struct sample *from,
                                      const struct sample *to)
 {
@@ -120,6 +131,7 @@ static struct bench_interval between(const struct run *run, const struct sample 
         .bytes = to->bytes - from->bytes,
         .operations = to->operations - from->operations,
         .frames = to->frames - from->frames,
+        .fairness = to->fairness,
     };
     struct histogram latency = to->latency;
 
@@ -181,6 +193,7 @@ static void conclude(struct run *run, const struct sample *end)
         result->stream_bytes[i] = worker->sampled_bytes - worker->start_bytes;
     }
     result->n_streams = run->crew.n;
+    result->total.fairness = result_fairness(result);
     result->latency = end->latency;
     histogram_subtract(&result->latency, &run->start.latency);
 }

@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <smux/transport.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bench_channel.h"
@@ -28,6 +30,7 @@ struct service {
 struct bench_server {
     struct bench_server_options options;
     int listener;
+    char directory[32]; /* of the Unix socket; "" for TCP */
     char address[64];
     pthread_t acceptor;
     _Atomic bool stopping;
@@ -58,10 +61,13 @@ static void serve_sink(struct channel *channel, char *buf)
 
 static void serve_source(struct channel *channel, uint32_t size)
 {
-    char *block = calloc(1, size);
+    char *block = malloc(size);
     uint32_t batch = size < SOURCE_BATCH ? SOURCE_BATCH / size : 1;
     int status = block == NULL ? SMUX_ENOMEM : SMUX_OK;
 
+    if (block != NULL) {
+        memset(block, 'x', size); /* as work_write() does */
+    }
     channel_stop_waiting(channel);
     while (status == SMUX_OK && !channel_has_ended(channel)) {
         for (uint32_t i = 0; i < batch && status == SMUX_OK; i++) {
@@ -240,11 +246,27 @@ static void server_free(struct bench_server *server)
     if (server->listener >= 0) {
         close(server->listener);
     }
+    if (server->directory[0] != '\0') {
+        (void)unlink(server->address + strlen("unix:"));
+        (void)rmdir(server->directory);
+    }
     free(server->held);
     free(server);
 }
 
-static int server_listen(struct bench_server *server)
+static int listen_unix(struct bench_server *server)
+{
+    char directory[] = "/tmp/smux-bench-XXXXXX";
+
+    if (mkdtemp(directory) == NULL) {
+        return SMUX_EIO;
+    }
+    memcpy(server->directory, directory, sizeof(directory));
+    snprintf(server->address, sizeof(server->address), "unix:%s/socket", directory);
+    return smux_listen(server->address, &server->listener);
+}
+
+static int listen_tcp(struct bench_server *server)
 {
     int status = smux_listen("127.0.0.1:0", &server->listener);
 
@@ -268,7 +290,9 @@ int bench_server_start(const struct bench_server_options *options, struct bench_
     server->listener = -1;
     server->held_capacity = options->expected;
     server->held = calloc(options->expected + 1, sizeof(*server->held));
-    status = server->held == NULL ? SMUX_ENOMEM : server_listen(server);
+    status = server->held == NULL   ? SMUX_ENOMEM
+             : options->unix_socket ? listen_unix(server)
+                                    : listen_tcp(server);
     if (status == SMUX_OK &&
         pthread_create(&server->acceptor, NULL, tcp ? accept_connections : accept_streams,
                        server) != 0) {

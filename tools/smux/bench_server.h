@@ -1,7 +1,7 @@
 /*
  * bench_server.h - the server side of a test whose both ends are in this process.
  *
- * It listens on loopback and serves what bench.h describes, on a TCP connection for each channel
+ * It listens on loopback or at a Unix socket and serves what bench.h describes, on a TCP connection for each channel
  * or on the streams of one session, with blocking calls: the acceptor has a thread, and so has
  * each channel, except those that are over at once or hold still.
  *
@@ -20,6 +20,7 @@ struct bench_server;
 
 struct bench_server_options {
     enum bench_kind kind;
+    bool unix_socket;                 /* instead of loopback TCP */
     const struct settings *settings;  /* of the socket */
     const struct smux_config *config; /* of the session */
     uint32_t expected;                /* channels that will be held */

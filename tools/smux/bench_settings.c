@@ -23,6 +23,7 @@ const struct command bench_command = {
 static const struct bench_mode modes[MODE_COUNT] = {
     {"bulk", MODE_BULK, WORK_FLOW, "writes", BULK_SIZE, 1, 0, false},
     {"small", MODE_SMALL, WORK_FLOW, "writes", SMALL_SIZE, 1, 0, false},
+    {"turns", MODE_TURNS, WORK_TURNS, "writes", SMALL_SIZE, 1000, 0, false},
     {"pingpong", MODE_PINGPONG, WORK_PING, "trips", SMALL_SIZE, 1, 0, true},
     {"loaded", MODE_LOADED, WORK_PING, "trips", SMALL_SIZE, 1, 8, true},
     {"churn", MODE_CHURN, WORK_CHURN, "streams", BENCH_REQUEST_SIZE, 1, 0, false},
@@ -120,7 +121,7 @@ static int parse_lists(struct bench_settings *settings)
     const char *bad = each_word(settings, settings->mode_text, take_mode);
 
     if (bad != NULL) {
-        usage_error("--mode %s: expected bulk, small, pingpong, loaded, churn, idle or all, "
+        usage_error("--mode %s: expected bulk, small, turns, pingpong, loaded, churn, idle or all, "
                     "separated by commas",
                     bad);
         return EX_USAGE;
@@ -152,6 +153,9 @@ static const char *find_fault(const struct bench_settings *settings)
 {
     if (settings->remote != NULL && wants_kind(settings, KIND_TCP)) {
         return "--vs tcp needs both ends in this process: leave --remote out";
+    }
+    if (settings->remote != NULL && settings->unix_socket) {
+        return "--unix is for both ends in this process: leave --remote out";
     }
     if (settings->reverse && settings->bidir) {
         return "--reverse and --bidir exclude each other";

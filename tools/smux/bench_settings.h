@@ -8,7 +8,7 @@
 
 /* What carries the bytes of a test. */
 enum bench_kind {
-    KIND_TCP, /* a TCP connection for each stream: what the others are compared with */
+    KIND_TCP, /* a connection for each stream: what the others are compared with */
     KIND_V1,  /* one smux session, version 1 */
     KIND_V2,  /* one smux session, version 2 */
     KIND_COUNT
@@ -16,8 +16,9 @@ enum bench_kind {
 
 /* What a worker does on its stream, see bench_worker.h. */
 enum bench_work {
-    WORK_FLOW, /* writes or reads as fast as it can, in the direction the user asked for */
-    WORK_PING, /* sends a message, waits for its echo */
+    WORK_FLOW,  /* writes or reads as fast as it can, in the direction the user asked for */
+    WORK_PING,  /* sends a message, waits for its echo */
+    WORK_TURNS, /* one worker writes on all streams in turn */
     WORK_CHURN,
     WORK_HOLD
 };
@@ -25,6 +26,7 @@ enum bench_work {
 enum bench_mode_id {
     MODE_BULK,
     MODE_SMALL,
+    MODE_TURNS,
     MODE_PINGPONG,
     MODE_LOADED,
     MODE_CHURN,
@@ -55,6 +57,7 @@ struct bench_settings {
     uint32_t size; /* 0: the mode's default */
     uint32_t rate; /* messages a second of all streams; 0: closed loop */
     uint32_t runs;
+    bool unix_socket; /* instead of loopback TCP */
     bool reverse;
     bool bidir;
     bool json_lines;

@@ -44,6 +44,7 @@ static const struct figure figures[] = {
     {MODE_BULK, "cpu", "ns/byte", 1, false, cpu_per_byte},
     {MODE_BULK, "fairness", "Jain", 1, false, result_fairness},
     {MODE_SMALL, "writes", "k/s", 1e3, false, operations_rate},
+    {MODE_TURNS, "writes", "k/s", 1e3, false, operations_rate},
     {MODE_PINGPONG, "p50", "us", 1, false, p50},
     {MODE_PINGPONG, "p99", "us", 1, false, p99},
     {MODE_LOADED, "p50", "us", 1, false, p50},

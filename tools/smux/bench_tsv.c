@@ -24,7 +24,7 @@ bool tsv_open(struct tsv *tsv, const char *prefix)
 {
     return create(prefix, "intervals",
                   "mode\tkind\trun\tt0_s\tt1_s\tbytes\tbytes_per_s\twrites_per_s\tframes\t"
-                  "blocked_s\tp50_us\tp99_us",
+                  "blocked_s\tp50_us\tp99_us\tfairness",
                   &tsv->intervals) &&
            create(prefix, "latency", "mode\tkind\trun\tupto_us\tcount\tcumulative_share",
                   &tsv->latency) &&
@@ -46,10 +46,10 @@ static void write_interval(FILE *out, const struct bench_test *test,
                            const struct bench_interval *interval)
 {
     put_test(out, test);
-    fprintf(out, "\t%.6f\t%.6f\t%llu\t%.0f\t%.1f\t%llu\t%.6f\t%.3f\t%.3f\n", interval->t0,
+    fprintf(out, "\t%.6f\t%.6f\t%llu\t%.0f\t%.1f\t%llu\t%.6f\t%.3f\t%.3f\t%.6f\n", interval->t0,
             interval->t1, (unsigned long long)interval->bytes, interval_bytes_rate(interval),
             interval_operations_rate(interval), (unsigned long long)interval->frames,
-            interval->blocked_s, interval->p50_us, interval->p99_us);
+            interval->blocked_s, interval->p50_us, interval->p99_us, interval->fairness);
 }
 
 static void write_latency(FILE *out, const struct bench_result *result)

@@ -34,11 +34,11 @@ struct worker {
     struct crew *crew;
     int (*work)(struct worker *worker);
     enum bench_service service; /* what the server does on the channel */
-    struct channel channel;     /* opened before the thread starts; not for hold */
+    struct channel channel;     /* opened before the thread starts; not for hold and turns */
     bool has_channel;
     bool background;   /* its operations are not those that are measured */
     uint32_t size;     /* of a message, in bytes */
-    uint32_t count;    /* hold: number of channels */
+    uint32_t count;    /* hold, turns: number of channels; 0 for the others */
     uint64_t pace_ns;  /* ping: planned time between messages; 0: none */
     uint64_t begin_ns; /* ping: when the first one is due, from the start */
     _Atomic uint64_t bytes;
@@ -56,6 +56,7 @@ struct worker {
 int work_write(struct worker *worker); /* writes messages to a sink */
 int work_read(struct worker *worker);  /* reads what a source writes */
 int work_ping(struct worker *worker);  /* sends messages to an echo, one at a time */
+int work_turns(struct worker *worker); /* writes messages to many sinks in turn */
 int work_churn(struct worker *worker); /* opens, writes five bytes, closes */
 int work_hold(struct worker *worker);  /* opens many channels and keeps them */
 
