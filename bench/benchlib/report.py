@@ -95,13 +95,16 @@ class Report:
     # --- tables for gnuplot ---------------------------------------------------------------------
 
     def bars(self):
-        """One line a case that raw sockets have, one column a contender: its ratio to raw."""
+        """One line a case that raw sockets have, one column a contender: how many times better
+        than raw, so that times are turned over."""
         names = [name for name in self.document["contenders"] if name != "raw"]
         yield "\t".join(["case", *names])
         for case in self.document["cases"]:
-            cells = [self.ratio(case["title"], name, "raw") for name in names]
-            if any(value is not None for value in cells):
-                yield "\t".join([case["title"],
+            title, time = case["title"], case["unit"] in ("us", "s/GB")
+            cells = [self.ratio(title, *(("raw", name) if time else (name, "raw")))
+                     for name in names]
+            if case["unit"] != "1" and any(value is not None for value in cells):
+                yield "\t".join([title.replace("; raw:", " /"),
                                  *["nan" if v is None else f"{v:.6f}" for v in cells]])
 
 
