@@ -27,9 +27,13 @@ def operations(f):
     return f["operations_per_s"] / 1e3
 
 
-def cpu(f):
-    """None, as there is no such figure, when a test that was cut off moved nothing."""
-    return f["cpu_s"] / (f["bytes"] / 1e9) if f["bytes"] else None
+def per_gigabyte(name, scale=1):
+    """A figure for each 10^9 bytes; None, as there is none, when a test that was cut off moved
+    nothing."""
+    return lambda f: f[name] / scale / (f["bytes"] / 1e9) if f["bytes"] else None
+
+
+cpu = per_gigabyte("cpu_s")
 
 
 def jain(f):
@@ -45,11 +49,17 @@ def bulk_cases():
         many = (f"--mode bulk -P 64 {ours}", f"-mode bulk -streams 64 {go}")
         yield Case(prefix + "bulk, 1 stream", "MB/s", *one, rate)
         yield Case(prefix + "bulk, 1 stream, CPU", "s/GB", *one, cpu)
+        yield Case(prefix + "bulk, 1 stream, CPU outside the kernel", "s/GB", *one,
+                   per_gigabyte("cpu_user_s"))
+        yield Case(prefix + "bulk, 1 stream, context switches", "k/GB", *one,
+                   per_gigabyte("context_switches", 1e3))
         yield Case(prefix + "bulk, 64 streams; raw: the 1 connection below", "MB/s", *many, rate,
                    tcp=one[0])
         yield Case(prefix + "bulk, 64 streams; raw: 64 connections", "MB/s", *many, rate)
         yield Case(prefix + "bulk, 64 streams; raw: 1 connection, CPU", "s/GB", *many, cpu,
                    tcp=one[0])
+        yield Case(prefix + "bulk, 64 streams; raw: 1 connection, context switches", "k/GB", *many,
+                   per_gigabyte("context_switches", 1e3), tcp=one[0])
         yield Case(prefix + "bulk, 64 streams, Jain's index", "1", *many, jain)
 
 

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 
-from . import ROOT, run
+from . import ROOT, Failure, run
 
+NOT_POSSIBLE = 77    # how build.sh ends without a Go toolchain or module
 WINDOW = 2 << 20
 
 
@@ -29,6 +30,7 @@ class Ours:
         streams = self.start["mode"] == "churn"
         return {
             "bytes": end["bytes"], "bytes_per_s": end["bytes_per_s"], "cpu_s": end["cpu_s"],
+            "cpu_user_s": end["cpu_user_s"], "context_switches": end["context_switches"],
             "operations_per_s": end["streams_per_s" if streams else "writes_per_s"],
             "per_stream_bytes": end["per_stream_bytes"],
             "p50_us": end["latency_us"]["p50"], "p99_us": end["latency_us"]["p99"],
@@ -52,7 +54,9 @@ class Go:
         answer = json.loads(output)
         return {
             "bytes": answer["bytes"], "bytes_per_s": answer["bytes_per_s"],
-            "cpu_s": answer["cpu_s"], "operations_per_s": answer["ops_per_s"],
+            "cpu_s": answer["cpu_s"], "cpu_user_s": answer["cpu_user_s"],
+            "context_switches": answer["context_switches"],
+            "operations_per_s": answer["ops_per_s"],
             "per_stream_bytes": answer.get("per_stream_bytes", []),
             "p50_us": answer["p50_us"], "p99_us": answer["p99_us"],
             "rss_per_end": answer.get("rss_per_stream", 0) / 2,
@@ -61,18 +65,17 @@ class Go:
 
 
 def find_go(directory, wanted):
-    """Returns the path of a Go program, built if need be; None after a message where it cannot
-    be had. wanted: "newest" or "yamux"."""
+    """Returns the path of a Go program, built anew where it can be; None after a message where
+    it cannot be had. wanted: "newest" or "yamux"."""
     names = {"newest": ("gopeer-newest", "gopeer-debian"), "yamux": ("yamuxbench",)}[wanted]
-    environment = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/local/go/bin"}
-    built = None
-    for attempt in (0, 1):
-        for name in names:
-            if os.access(directory / name, os.X_OK):
-                return directory / name
-        if attempt == 0:
-            built = subprocess.run([ROOT / "interop/go/build.sh", directory, wanted], text=True,
-                                   capture_output=True, env=environment)
+    built = subprocess.run([ROOT / "interop/go/build.sh", directory, wanted], text=True,
+                           capture_output=True,
+                           env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/local/go/bin"})
+    if built.returncode not in (0, NOT_POSSIBLE):
+        raise Failure(f"Go's {wanted} does not build: " + built.stderr.strip())
+    for name in names:
+        if os.access(directory / name, os.X_OK):
+            return directory / name
     print(f"bench: Go's {wanted} is left out: " + (built.stdout + built.stderr).strip(),
           file=sys.stderr)
     return None

@@ -103,7 +103,7 @@ class Report:
             title, time = case["title"], case["unit"] in ("us", "s/GB")
             cells = [self.ratio(title, *(("raw", name) if time else (name, "raw")))
                      for name in names]
-            if case["unit"] != "1" and any(value is not None for value in cells):
+            if case["unit"] not in ("1", "k/GB") and any(value is not None for value in cells):
                 yield "\t".join([title.replace("; raw:", " /"),
                                  *["nan" if v is None else f"{v:.6f}" for v in cells]])
 

@@ -53,6 +53,8 @@ def expect_sane(result):
     expect_true(abs(intervals[-1]["t1"] - end["seconds"]) < 1e-3, "the last interval ends the test")
     expect(sum(i["bytes"] for i in intervals), end["bytes"], "bytes of all intervals")
     expect(sum(end["per_stream_bytes"]), end["bytes"], "bytes of all streams")
+    expect_true(0 <= end["cpu_user_s"] <= end["cpu_s"], "processor time")
+    expect_true(end["context_switches"] >= 0, "context switches")
     expect_true(end["rss_bytes"] > 100000, "a process takes memory")
     latency = end["latency_us"]
     order = [latency[name] for name in ("p50", "p90", "p99", "p999", "max")]

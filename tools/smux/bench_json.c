@@ -90,12 +90,14 @@ json_t *json_of_end(const struct bench_result *result)
     const struct bench_interval *total = &result->total;
 
     return json_pack(
-        "{s:f, s:I, s:f, s:f, s:I, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:i, s:f, s:f, s:b, s:b, "
+        "{s:f, s:I, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:i, s:f, s:f, "
+        "s:b, s:b, "
         "s:o, s:o}",
         "seconds", interval_seconds(total), "bytes", (json_int_t)total->bytes, "bytes_per_s",
         interval_bytes_rate(total), "cv", result->cv, "writes", (json_int_t)total->operations,
         "writes_per_s", interval_operations_rate(total), "streams_per_s", streams_rate(result),
-        "cpu_s", result->cpu_s, "frames", (json_int_t)total->frames, "rss_bytes",
+        "cpu_s", result_cpu_s(result), "cpu_user_s", result->usage.user_s, "context_switches",
+        (json_int_t)result->usage.switches, "frames", (json_int_t)total->frames, "rss_bytes",
         (json_int_t)result->rss_bytes, "rss_per_stream", result->rss_per_stream, "heap_per_stream",
         result->heap_per_stream, "ends_here", (int)result->ends, "fairness",
         result_fairness(result), "blocked_window_s", total->blocked_s, "window_limited",

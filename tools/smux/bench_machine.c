@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #ifdef __GLIBC__
@@ -51,13 +52,19 @@ void machine_describe(struct machine *machine)
     copy_cpu_model(machine->cpu, sizeof(machine->cpu));
 }
 
-double machine_cpu_seconds(void)
+static double seconds_of(const struct timeval *time)
+{
+    return (double)time->tv_sec + (double)time->tv_usec / 1e6;
+}
+
+void machine_usage(struct machine_usage *out)
 {
     struct rusage usage;
 
     getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    out->user_s = seconds_of(&usage.ru_utime);
+    out->system_s = seconds_of(&usage.ru_stime);
+    out->switches = (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
 }
 
 uint64_t machine_rss_bytes(void)

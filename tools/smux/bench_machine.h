@@ -15,8 +15,14 @@ struct machine {
 
 void machine_describe(struct machine *machine);
 
-/* Processor time of all threads so far, in seconds. */
-double machine_cpu_seconds(void);
+/* What all threads of this process have taken so far. */
+struct machine_usage {
+    double user_s; /* processor time outside the kernel */
+    double system_s;
+    uint64_t switches; /* times a thread gave its processor to another */
+};
+
+void machine_usage(struct machine_usage *out);
 
 /* Resident memory now in bytes; where the system does not tell, the largest so far. */
 uint64_t machine_rss_bytes(void);

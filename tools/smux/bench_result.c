@@ -42,6 +42,11 @@ double result_fairness(const struct bench_result *result)
     return fairness_index(sum, squares, result->n_streams);
 }
 
+double result_cpu_s(const struct bench_result *result)
+{
+    return result->usage.user_s + result->usage.system_s;
+}
+
 void result_deinit(struct bench_result *result)
 {
     free(result->intervals);

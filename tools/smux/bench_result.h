@@ -5,6 +5,7 @@
 #define TOOL_BENCH_RESULT_H
 
 #include "bench_histogram.h"
+#include "bench_machine.h"
 #include "bench_settings.h"
 
 /* What a test is about. */
@@ -35,10 +36,10 @@ struct bench_result {
     struct bench_interval *intervals;
     size_t n_intervals;
     struct bench_interval total;
-    double cv;     /* coefficient of variation of the throughput of the intervals */
-    double cpu_s;  /* of this process */
-    double open_s; /* idle: how long it took to open all streams */
-    unsigned ends; /* of each stream that are in this process: 1 or 2 */
+    double cv;                  /* coefficient of variation of the throughput of the intervals */
+    struct machine_usage usage; /* of this process */
+    double open_s;              /* idle: how long it took to open all streams */
+    unsigned ends;              /* of each stream that are in this process: 1 or 2 */
     uint64_t rss_bytes;
     double rss_per_stream;  /* idle: growth, for each end of a stream */
     double heap_per_stream; /* idle: of the library, for each end of a stream */
@@ -61,6 +62,9 @@ double fairness_index(double sum, double squares, size_t n);
 
 /* Jain's index of fairness of the streams: 1 when all got the same. */
 double result_fairness(const struct bench_result *result);
+
+/* Processor time, in the kernel and outside, in seconds. */
+double result_cpu_s(const struct bench_result *result);
 
 /* Frees what a result owns. */
 void result_deinit(struct bench_result *result);

@@ -128,9 +128,9 @@ void rows_result(FILE *out, const struct bench_result *result)
     char rss[32];
 
     put_interval(out, "total", &result->test, total);
-    fprintf(out, "  cv %.1f %%  cpu %.2f s", 100 * result->cv, result->cpu_s);
+    fprintf(out, "  cv %.1f %%  cpu %.2f s", 100 * result->cv, result_cpu_s(result));
     if (total->bytes > 0) {
-        fprintf(out, " = %.3f ns/byte", result->cpu_s * 1e9 / (double)total->bytes);
+        fprintf(out, " = %.3f ns/byte", result_cpu_s(result) * 1e9 / (double)total->bytes);
     }
     fprintf(out, "  rss %s", value_format_bytes(result->rss_bytes, rss, sizeof(rss)));
     if (result->n_streams > 1) {

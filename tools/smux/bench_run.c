@@ -10,7 +10,6 @@
 
 #include "bench_crew.h"
 #include "bench_interrupt.h"
-#include "bench_machine.h"
 #include "usage.h"
 
 /* How often a stream is asked whether it waits for the peer's window: often enough for a share,
@@ -31,7 +30,7 @@ struct sample {
     uint64_t frames;
     uint64_t probes;  /* looks at a stream so far */
     uint64_t blocked; /* of these, it waited for the window */
-    double cpu_s;
+    struct machine_usage usage;
     double fairness; /* since the sample before */
     struct histogram latency;
 };
@@ -108,10 +107,9 @@ static void take_sample(struct run *run, struct sample *out)
     double sum = 0;
     double squares = 0;
 
-    *out = (struct sample){.frames = carrier_frames(&run->carrier),
-                           .probes = run->probes,
-                           .blocked = run->blocked,
-                           .cpu_s = machine_cpu_seconds()};
+    *out = (struct sample){
+        .frames = carrier_frames(&run->carrier), .probes = run->probes, .blocked = run->blocked};
+    machine_usage(&out->usage);
     out->at_us = smux_now_us();
     for (size_t i = 0; i < run->crew.n; i++) {
         double moved = sample_worker(out, &run->crew.workers[i]);
@@ -182,7 +180,9 @@ static void conclude(struct run *run, const struct sample *end)
     struct bench_result *result = run->result;
 
     result->total = between(run, &run->start, end);
-    result->cpu_s = end->cpu_s - run->start.cpu_s;
+    result->usage.user_s = end->usage.user_s - run->start.usage.user_s;
+    result->usage.system_s = end->usage.system_s - run->start.usage.system_s;
+    result->usage.switches = end->usage.switches - run->start.usage.switches;
     result->rss_bytes = machine_rss_bytes();
     result->ends = carrier_ends(&run->carrier);
     result->cv = variation(result);

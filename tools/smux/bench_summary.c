@@ -16,7 +16,14 @@ static double operations_rate(const struct bench_result *result)
 
 static double cpu_per_byte(const struct bench_result *result)
 {
-    return result->total.bytes > 0 ? result->cpu_s * 1e9 / (double)result->total.bytes : 0;
+    return result->total.bytes > 0 ? result_cpu_s(result) * 1e9 / (double)result->total.bytes : 0;
+}
+
+static double switches_per_gigabyte(const struct bench_result *result)
+{
+    double gigabytes = (double)result->total.bytes / 1e9;
+
+    return gigabytes > 0 ? (double)result->usage.switches / gigabytes : 0;
 }
 
 static double p50(const struct bench_result *result)
@@ -42,6 +49,7 @@ static double rss_per_stream(const struct bench_result *result)
 static const struct figure figures[] = {
     {MODE_BULK, "throughput", "GB/s", 1e9, false, bytes_rate},
     {MODE_BULK, "cpu", "ns/byte", 1, false, cpu_per_byte},
+    {MODE_BULK, "switches", "k/GB", 1e3, false, switches_per_gigabyte},
     {MODE_BULK, "fairness", "Jain", 1, false, result_fairness},
     {MODE_SMALL, "writes", "k/s", 1e3, false, operations_rate},
     {MODE_TURNS, "writes", "k/s", 1e3, false, operations_rate},

@@ -360,7 +360,7 @@ func (c *crew) start(w *workload, l link, deadline time.Time, results []result) 
 // this process, which has both ends when bothEnds is set.
 func (w *workload) measure(l link, bothEnds bool) (map[string]any, error) {
 	debug.FreeOSMemory()
-	rssBefore, cpuBefore := rss(), cpuSeconds()
+	rssBefore, before := rss(), resourcesUsed()
 	begin := time.Now()
 	deadline := begin.Add(time.Duration(w.seconds * float64(time.Second)))
 	var peak int64
@@ -385,7 +385,7 @@ func (w *workload) measure(l link, bothEnds bool) (map[string]any, error) {
 	c.start(w, l, deadline, measured)
 	c.running.Wait()
 	seconds := time.Since(begin).Seconds()
-	cpu := cpuSeconds() - cpuBefore
+	used := resourcesUsed().since(before)
 	if w.mode != "idle" {
 		peak = rss()
 	}
@@ -410,7 +410,8 @@ func (w *workload) measure(l link, bothEnds bool) (map[string]any, error) {
 		"streams": w.streams, "size": w.size, "bytes": total.bytes, "ops": total.ops, "seconds": seconds,
 		"bytes_per_s": float64(total.bytes) / seconds, "ops_per_s": float64(total.ops) / seconds,
 		"p50_us": total.latency.quantile(0.50), "p99_us": total.latency.quantile(0.99),
-		"cpu_s": cpu, "rss_bytes": peak,
+		"cpu_s": used.user + used.system, "cpu_user_s": used.user,
+		"context_switches": used.switches, "rss_bytes": peak,
 	}
 	if w.mode == "idle" {
 		f["rss_per_stream"] = (peak - rssBefore) / int64(w.streams)
@@ -478,13 +479,27 @@ func (w *workload) listenSelf() (ln net.Listener, addr string, cleanup func(), e
 	return ln, "unix:" + path, func() { ln.Close(); os.RemoveAll(dir) }, nil
 }
 
-// cpuSeconds returns the user and system time of this process.
-func cpuSeconds() float64 {
+// resources is what this process has taken: processor time in seconds, and how often one of its
+// threads gave its processor to another.
+type resources struct {
+	user, system float64
+	switches     int64
+}
+
+func resourcesUsed() resources {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
+		return resources{}
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+	return resources{
+		user:     time.Duration(u.Utime.Nano()).Seconds(),
+		system:   time.Duration(u.Stime.Nano()).Seconds(),
+		switches: int64(u.Nvcsw) + int64(u.Nivcsw),
+	}
+}
+
+func (u resources) since(before resources) resources {
+	return resources{u.user - before.user, u.system - before.system, u.switches - before.switches}
 }
 
 // rss returns the resident memory of this process, 0 where /proc is missing.
