@@ -2,7 +2,8 @@
  * engine.c - what the engine alone costs: two engines in memory, no sockets, no threads.
  *
  *   engine_bench                     the whole table: each case, 1 to 1,000,000 open streams
- *   engine_bench quick               the same with few rounds and 10,000 streams, as a test
+ *   engine_bench quick               the same with few rounds and 10,000 streams, as a test: fails
+ *                                    when a round takes more memory than `allocations` of its case
  *   engine_bench CASE STREAMS ACTIVE ROUNDS [VERSION]
  *
  * An operation is, by case,
@@ -22,6 +23,7 @@
 #define _GNU_SOURCE 1 /* clock_gettime under -std=c11 */
 
 #include <smux/engine.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,8 @@
 /* Coprime to every number of streams in use: its multiples visit all of them. */
 #define STRIDE 7919u
 #define LARGE  32768u
+/* Allocations of a stream table that grows while streams come and go. */
+#define TABLE_GROWTH 16u
 
 /* --- the two ends ------------------------------------------------------------------------- */
 
@@ -236,15 +240,16 @@ static void round_churn(struct pair *pair)
 struct bench_case {
     const char *name;
     void (*round)(struct pair *pair);
-    uint32_t operations; /* of a round */
-    uint32_t rounds;     /* by default */
+    uint32_t operations;  /* of a round */
+    uint32_t rounds;      /* by default */
+    uint32_t allocations; /* that a round may make */
 };
 
 static const struct bench_case cases[] = {
-    {"frame64", round_frame64, 1, 2000000},
-    {"batch64", round_batch64, BATCH, 50000},
-    {"frame32k", round_frame32k, 1, 100000},
-    {"churn", round_churn, 1, 500000},
+    {"frame64", round_frame64, 1, 2000000, 0},
+    {"batch64", round_batch64, BATCH, 50000, 0},
+    {"frame32k", round_frame32k, 1, 100000, 0},
+    {"churn", round_churn, 1, 500000, 2},
 };
 
 /* --- measuring ---------------------------------------------------------------------------- */
@@ -317,8 +322,9 @@ static double now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static void run_case(const struct bench_case *bench, uint32_t streams, uint32_t active,
-                     uint32_t rounds, uint32_t version)
+/* Returns how many allocations the measured rounds made. */
+static uint64_t run_case(const struct bench_case *bench, uint32_t streams, uint32_t active,
+                         uint32_t rounds, uint32_t version)
 {
     struct pair *pair = pair_new(streams, active, version);
     uint64_t heap_before = pair->counts.bytes;
@@ -326,6 +332,10 @@ static void run_case(const struct bench_case *bench, uint32_t streams, uint32_t 
     double heap;
     double ns;
 
+    if (active > streams) {
+        fprintf(stderr, "engine_bench: more streams active than open\n");
+        exit(64);
+    }
     open_streams(pair);
     heap = (double)(pair->counts.bytes - heap_before) / (2.0 * streams);
     for (uint32_t i = 0; i < rounds / 10 + 1; i++) { /* warm up */
@@ -334,14 +344,16 @@ static void run_case(const struct bench_case *bench, uint32_t streams, uint32_t 
     calls = pair->counts.calls;
     ns = now_ns();
     measured_rounds(bench, pair, rounds);
+    calls = pair->counts.calls - calls;
     ns = (now_ns() - ns) / rounds / bench->operations;
     printf("{\"case\": \"%s\", \"version\": %u, \"streams\": %u, \"active\": %u, "
            "\"operations\": %llu, \"ns\": %.1f, \"allocations\": %llu, "
            "\"heap_per_stream_end\": %.1f}\n",
            bench->name, version, streams, active, (unsigned long long)rounds * bench->operations,
-           ns, (unsigned long long)(pair->counts.calls - calls), heap);
+           ns, (unsigned long long)calls, heap);
     fflush(stdout);
     pair_free(pair);
+    return calls;
 }
 
 static const struct bench_case *find_case(const char *name)
@@ -355,29 +367,47 @@ static const struct bench_case *find_case(const char *name)
     exit(64);
 }
 
-static void run_table(uint32_t divisor, uint32_t most)
+/* The case with so many streams open, of which few and then all take turns. */
+static bool run_streams(const struct bench_case *bench, uint32_t streams, uint32_t rounds,
+                        uint32_t version)
+{
+    const uint32_t few = streams < 100 ? streams : 100;
+    uint64_t most = (uint64_t)rounds * bench->allocations;
+    bool ok = true;
+
+    if (bench->operations > streams) {
+        return true; /* writes on one stream would share a frame */
+    }
+    if (bench->round == round_frame32k && streams > 1) {
+        return true; /* version 2 would cut them to windows that share the budget */
+    }
+    most += bench->allocations > 0 ? TABLE_GROWTH : 0;
+    ok = run_case(bench, streams, few, rounds, version) <= most;
+    if (streams > few && bench->round != round_churn) {
+        ok = run_case(bench, streams, streams, rounds, version) <= most && ok;
+    }
+    return ok;
+}
+
+static bool run_table(uint32_t divisor, uint32_t most_streams)
 {
     static const uint32_t streams[] = {1, 100, 10000, 1000000};
+    bool ok = true;
 
     for (uint32_t version = 1; version <= 2; version++) {
         for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
-            uint32_t rounds = cases[c].rounds / divisor;
-            for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]) && streams[i] <= most;
-                 i++) {
-                uint32_t few = streams[i] < 100 ? streams[i] : 100;
-                if (cases[c].operations > streams[i]) {
-                    continue; /* writes on one stream would share a frame */
-                }
-                if (cases[c].round == round_frame32k && streams[i] > 1) {
-                    continue; /* version 2 would cut them to windows that share the budget */
-                }
-                run_case(&cases[c], streams[i], few, rounds, version);
-                if (streams[i] > few && cases[c].round != round_churn) {
-                    run_case(&cases[c], streams[i], streams[i], rounds, version);
+            for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+                if (streams[i] <= most_streams) {
+                    ok = run_streams(&cases[c], streams[i], cases[c].rounds / divisor, version) &&
+                         ok;
                 }
             }
         }
     }
+    if (!ok) {
+        fprintf(stderr, "engine_bench: more allocations than allowed, see above\n");
+    }
+    return ok;
 }
 
 static uint32_t parse_number(const char *text)
@@ -395,15 +425,16 @@ static uint32_t parse_number(const char *text)
 int main(int argc, char **argv)
 {
     if (argc == 1) {
-        run_table(1, UINT32_MAX);
-    } else if (argc == 2 && strcmp(argv[1], "quick") == 0) {
-        run_table(500, 10000);
-    } else if (argc == 5 || argc == 6) {
+        return run_table(1, UINT32_MAX) ? 0 : 1;
+    }
+    if (argc == 2 && strcmp(argv[1], "quick") == 0) {
+        return run_table(500, 10000) ? 0 : 1;
+    }
+    if (argc == 5 || argc == 6) {
         run_case(find_case(argv[1]), parse_number(argv[2]), parse_number(argv[3]),
                  parse_number(argv[4]), argc == 6 ? parse_number(argv[5]) : 2);
-    } else {
-        fprintf(stderr, "usage: engine_bench [quick | CASE STREAMS ACTIVE ROUNDS [VERSION]]\n");
-        return 64;
+        return 0;
     }
-    return 0;
+    fprintf(stderr, "usage: engine_bench [quick | CASE STREAMS ACTIVE ROUNDS [VERSION]]\n");
+    return 64;
 }

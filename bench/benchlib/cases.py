@@ -88,6 +88,12 @@ CASES = [
          tcp=None),
 ]
 
+# The rows of a short table.
+HEADLINES = ["bulk, 1 stream", "bulk, 64 streams; raw: the 1 connection below",
+             "64-byte writes, 1 stream", "64-byte writes, 1,000 streams in turn",
+             "64-byte ping-pong, p50", "ping-pong beside 8 bulk streams, p99",
+             "open, 5 bytes, close", "idle stream, resident memory of an end"]
+
 # Pairs of contenders whose ratio is shown.
 RATIOS = [("libsmux v1", "raw"), ("libsmux v2", "raw"), ("libsmux v1", "Go v1"),
           ("libsmux v2", "Go v2"), ("libsmux v2", "Go v2, 2 MiB"), ("libsmux v2", "yamux")]

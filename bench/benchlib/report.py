@@ -3,7 +3,7 @@ import json
 import re
 import statistics
 
-from .cases import CASES, GOALS, RATIOS
+from .cases import CASES, GOALS, HEADLINES, RATIOS
 
 SCHEMA = "smux-compare/2"
 
@@ -58,13 +58,14 @@ class Report:
     def machine(self):
         return "; ".join(f"{key}: {value}" for key, value in self.document["machine"].items())
 
-    def medians(self, spread=True):
+    def medians(self, spread=True, titles=None):
         names = self.document["contenders"]
         yield row(["median (smallest - largest)" if spread else "median", "unit", *names])
         yield row(["---", "---", *["---:" for _ in names]])
         for case in self.document["cases"]:
-            yield row([case["title"], case["unit"],
-                       *[cell(case["values"].get(name), spread) for name in names]])
+            if titles is None or case["title"] in titles:
+                yield row([case["title"], case["unit"],
+                           *[cell(case["values"].get(name), spread) for name in names]])
 
     def ratios(self):
         names = self.document["contenders"]
@@ -90,7 +91,7 @@ class Report:
                           *self.goals()])
 
     def short(self):
-        return "\n".join([self.machine(), "", *self.medians(spread=False)])
+        return "\n".join([self.machine(), "", *self.medians(spread=False, titles=HEADLINES)])
 
     # --- tables for gnuplot ---------------------------------------------------------------------
 
