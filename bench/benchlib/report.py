@@ -56,7 +56,7 @@ class Report:
     # --- Markdown -------------------------------------------------------------------------------
 
     def machine(self):
-        return "; ".join(f"{key}: {value}" for key, value in self.document["machine"].items())
+        return "\n".join(f"* {key}: {value}" for key, value in self.document["machine"].items())
 
     def medians(self, spread=True, titles=None):
         names = self.document["contenders"]
