@@ -56,10 +56,10 @@ json_t *json_of_interval(const struct bench_interval *interval)
 static json_t *json_of_latency(const struct histogram *latency)
 {
     return json_pack(
-        "{s:f, s:f, s:f, s:f, s:f, s:I}", "p50", histogram_quantile_us(latency, 0.5), "p90",
+        "{s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "p50", histogram_quantile_us(latency, 0.5), "p90",
         histogram_quantile_us(latency, 0.9), "p99", histogram_quantile_us(latency, 0.99), "p999",
-        histogram_quantile_us(latency, 0.999), "max", histogram_quantile_us(latency, 1), "count",
-        (json_int_t)histogram_total(latency));
+        histogram_quantile_us(latency, 0.999), "p9999", histogram_quantile_us(latency, 0.9999),
+        "max", histogram_quantile_us(latency, 1), "count", (json_int_t)histogram_total(latency));
 }
 
 static json_t *json_of_stream_bytes(const struct bench_result *result)

@@ -116,10 +116,10 @@ static void put_memory(FILE *out, const struct bench_result *result)
 
 static void put_latency(FILE *out, const struct histogram *latency)
 {
-    fprintf(out, "  latency p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f us\n",
+    fprintf(out, "  latency p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  p99.99 %.1f  max %.1f us\n",
             histogram_quantile_us(latency, 0.5), histogram_quantile_us(latency, 0.9),
             histogram_quantile_us(latency, 0.99), histogram_quantile_us(latency, 0.999),
-            histogram_quantile_us(latency, 1));
+            histogram_quantile_us(latency, 0.9999), histogram_quantile_us(latency, 1));
 }
 
 void rows_result(FILE *out, const struct bench_result *result)
