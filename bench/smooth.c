@@ -7,7 +7,7 @@
  * second (100 MB/s) as a link would be. The reader reads all it gets for 1 to 20 ms, then pauses
  * for 1 to 20 ms; the times are random, but the same for each kind. What is shown is the rate at
  * which bytes arrive at the receiving socket, whoever keeps them then: the kernel alone for raw
- * TCP, kernel and session for smux. WINDOW is that of a stream in version 2 (65536).
+ * TCP, kernel and session for smux. WINDOW is that of a stream in version 2 (0: it tunes itself).
  *
  * Output: a line of names, then time in seconds and bytes a second for each bin of 10 ms.
  */
@@ -213,7 +213,7 @@ int main(int argc, char **argv)
     const char *kind = argc > 1 ? argv[1] : "";
     double seconds = argc > 2 ? atof(argv[2]) : 2;
     uint32_t rate = argc > 3 ? (uint32_t)atof(argv[3]) : 100000000;
-    uint32_t window = argc > 4 ? (uint32_t)atoi(argv[4]) : 65536;
+    uint32_t window = argc > 4 ? (uint32_t)atoi(argv[4]) : 0;
     struct run run = {.seed = argc > 5 ? strtoull(argv[5], NULL, 10) : 20161};
     pthread_t threads[2];
 

@@ -7,7 +7,7 @@ import json
 import statistics
 import types
 
-from . import Failure, run
+from . import ROOT, Failure, run
 from .cases import Case
 from .contenders import field
 
@@ -15,7 +15,6 @@ FRAME_SIZES = (1024, 2048, 4096, 8192, 16384, 32768, 65535)
 IDLE_STREAMS = (100, 1000, 10000, 100000)
 GO_IDLE_STREAMS = 10000     # beyond, goroutines take longer to start than the test runs
 LINK = 100e6                # bytes a second of the paced link of `smooth`
-WINDOW = 2 << 20
 
 
 class Table:
@@ -40,8 +39,8 @@ def bench(context, *options):
 
 def smooth(context, table):
     """The rate at which data arrives at a reader that reads in bursts."""
-    kinds = (("raw TCP", "raw", 65536), ("v1", "v1", 65536), ("v2, window 64 KiB", "v2", 65536),
-             ("v2, window 2 MiB", "v2", WINDOW))
+    kinds = (("raw TCP", "raw", 0), ("v1, token bucket", "v1", 0),
+             ("v2, fixed window of 64 KiB", "v2", 65536), ("v2, window tunes itself", "v2", 0))
     for name, kind, window in kinds:
         output = run([context.build / "bin/smooth_bench", kind, context.time, LINK, window])
         rows = [line.split("\t") for line in output.splitlines()[1:]]
@@ -126,12 +125,20 @@ def engine(context, table):
             table.block(["streams", json.dumps(f"v{version}, {name}")], rows)
 
 
+def rtt(context, table):
+    """Throughput against the round trip; bench/rtt writes its own table."""
+    run([ROOT / "bench/rtt", "--tsv", context.path, "--tool", context.build / "bin/smux",
+         "--linkemu", context.build / "bin/linkemu"], timeout=900)
+
+
 FIGURES = {function.__name__: function
-           for function in (smooth, loaded, fairness, memory, cpu, engine)}
+           for function in (smooth, loaded, fairness, memory, cpu, engine, rtt)}
 
 
 def measure(name, directory, build, go, time):
     """Writes NAME.tsv into the directory."""
     table = Table()
-    FIGURES[name](types.SimpleNamespace(build=build, go=go, time=time), table)
-    table.write(directory / f"{name}.tsv")
+    path = directory / f"{name}.tsv"
+    FIGURES[name](types.SimpleNamespace(build=build, go=go, time=time, path=path), table)
+    if name != "rtt":
+        table.write(path)
