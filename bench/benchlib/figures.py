@@ -126,9 +126,11 @@ def engine(context, table):
 
 
 def rtt(context, table):
-    """Throughput against the round trip; bench/rtt writes its own table."""
+    """Throughput against the round trip, version 2 with a window that tunes itself and with a
+    fixed one; bench/rtt writes its own table."""
     run([ROOT / "bench/rtt", "--tsv", context.path, "--tool", context.build / "bin/smux",
-         "--linkemu", context.build / "bin/linkemu"], timeout=900)
+         "--linkemu", context.build / "bin/linkemu", "--time", context.time,
+         "--streambuf", "0,256KiB"], timeout=900)
 
 
 FIGURES = {function.__name__: function
