@@ -564,8 +564,8 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
         smux__stream_free(e, stream);
         return;
     }
-    if (unread > 0 && stream->error == SMUX_OK) { /* [FIN-11] */
-        stream->discarded = unread;
+    stream->discarded = unread; /* [FIN-11] */
+    if (unread > 0 && stream->error == SMUX_OK) {
         smux__stream_consumed(e, stream, unread);
     }
     smux__send_schedule(e, stream);

@@ -92,8 +92,10 @@ struct smux_estream {
     uint32_t advertised;             /* v2: WINDOW of our last update */
     uint32_t max_advertised;         /* v2: the largest one so far [UPD-9] */
 
-    uint32_t loan_len;  /* length of the last loan until it is reclaimed; less if it was cut */
-    uint32_t discarded; /* dropped but credited after close [FIN-11] */
+    union {
+        uint32_t loan_len;  /* length of the last loan until it is reclaimed; less if it was cut */
+        uint32_t discarded; /* once closed: dropped but credited [FIN-11] */
+    };
 
     int32_t deficit;         /* bytes this stream may still send in `round` */
     uint32_t last_sent_ms;   /* when payload was formed last [FIN-7] */
