@@ -32,11 +32,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BATCH      64   /* events taken at once */
-#define LOOK_US    5000 /* between two looks at the list */
-#define SOON_US    1000 /* until output that waits is sent */
-#define SPACING_US 50   /* between two times it is: the more of it one system call takes */
-#define TURN_READS 4    /* reads from one session before the next has its turn (L23) */
+#define BATCH         64   /* events taken at once */
+#define LOOK_US       5000 /* between two looks at the list */
+#define LEASE_LOOK_US 1000 /* the same while a reader is away with the receiver's role */
+#define SOON_US       1000 /* until output that waits is sent */
+#define SPACING_US    50   /* between two times it is: the more of it one system call takes */
+#define TURN_READS    4    /* reads from one session before the next has its turn (L23) */
 
 /* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
  * of two. 0 is the bell. */
@@ -114,6 +115,12 @@ static void background_set_look(uint64_t *time_us, uint64_t at_us)
     }
 }
 
+/* Until the next look. */
+static uint64_t background_interval(const smux_session *session)
+{
+    return session->leased != NULL ? LEASE_LOOK_US : LOOK_US;
+}
+
 /* Has a session looked at, in time for what it owes. */
 static void background_attend(smux_session *session)
 {
@@ -130,7 +137,7 @@ static void background_attend(smux_session *session)
         background_list(served, true);
     }
     if (!hurried) {
-        background_set_look(&background.look_at_us, smux_now_us() + LOOK_US);
+        background_set_look(&background.look_at_us, smux_now_us() + background_interval(session));
     } else if (served->owed > served->told) {
         served->told = served->owed;
         background_set_look(&background.hurry_at_us, served->owed == SMUX__SOON
@@ -263,7 +270,9 @@ void smux__background_settle(smux_session *session)
     if (session->sender != NULL || !smux__io_can_send(session)) {
         served->owed = SMUX__NOW; /* was sent, or somebody is at it */
     }
-    if (session->starved && !served->attended) {
+    if ((session->starved && !served->attended) ||
+        (session->leased != NULL && !served->lease_told)) {
+        served->lease_told = session->leased != NULL;
         background_attend(session);
     }
     if ((missing & SMUX__ARMED_WRITE) != 0) { /* stuck output must not wait for a look */
@@ -359,7 +368,8 @@ static void serve_settle(smux_session *session)
     served->owed = SMUX__NOW;
     served->told = SMUX__NOW;
     served->seen_turn = session->turn;
-    if (session->starved) {
+    served->lease_told = false;
+    if (session->starved || session->leased != NULL) {
         background_attend(session);
     } else if (!active) {
         background_unattend(session);
@@ -383,6 +393,9 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
     }
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);
+    }
+    if (!smux__waiters_are_leased(session)) {
+        session->leased = NULL;
     }
     smux__waiters_find_heir(session);
     serve_settle(session);

@@ -15,6 +15,10 @@
  *   receiver  the one who reads from the transport into the engine, or polls for it
  *   sender    the one who moves output to the transport, or polls for it to take more
  *
+ * Who reads a stream in bulk keeps the receiver's role while it is away with its data: a lease.
+ * Waking another thread for a few microseconds each time would cost more than the data itself. The
+ * background sees to it that a lease ends when its holder does not come back within a millisecond.
+ *
  * A call that must wait takes the roles that are free and does the work of the session until its
  * own condition holds; others that wait sleep. A caller who only leaves something to send becomes
  * sender for as long as the transport takes it. What nobody does is left to the background:
@@ -106,6 +110,7 @@ struct smux__served {
     bool hurried;             /* in the one for output that waits; under the background's lock */
     uint8_t owed;             /* enum smux__haste: when output that waits is to be sent */
     uint8_t told;             /* the same, as the thread knows it */
+    bool lease_told;          /* the thread will look when a lease is over */
     bool hung_up;             /* the read descriptor has no news but what a read would tell */
     unsigned armed;           /* SMUX__ARMED_*, as of the last time epoll reported */
     unsigned seen_turn;       /* session.turn at the last look */
@@ -128,6 +133,10 @@ struct smux_session {
     struct smux__waiter *sender;   /* NULL: nobody */
     struct smux__waiter *heir;     /* was woken to become receiver, and has not come yet */
     struct smux__waiter *drainer;  /* smux_session_close(), while it waits */
+    const smux_stream *leased;     /* its reader will be back to receive: nobody else need */
+    uint64_t leased_until_us;      /* take the role before this time */
+    const smux_stream *bulk;       /* the stream that payload was received for last, */
+    uint32_t bulk_reads;           /* and how many times in a row */
     struct smux__node *sleepers;   /* waiters that sleep */
     struct smux__node *accepters;  /* waiters in smux_session_accept() */
     struct smux__waiter *posted;   /* the reader into whose memory a read is under way */
@@ -254,7 +263,10 @@ void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smu
 /* Wakes all blocked calls of a session. */
 void smux__waiters_fire_all(smux_session *session);
 
-/* Wakes somebody to receive, if nobody does and somebody sleeps. */
+/* Tells whether the reader of a stream has gone with the receiver's role for a moment. */
+bool smux__waiters_are_leased(const smux_session *session);
+
+/* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
 void smux__waiters_find_heir(smux_session *session);
 
 /* The first writer of a stream, whose turn it is; NULL if none waits. */

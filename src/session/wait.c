@@ -83,10 +83,49 @@ void smux__waiters_fire_all(smux_session *session)
     smux__waiter_fire(session, session->drainer);
 }
 
+/* --- leases -------------------------------------------------------------------------------- */
+
+#define LEASE_US 1000
+/* Reads in a row for one stream that make it a bulk transfer. */
+#define BULK_READS 8
+
+static void lease_begin(smux_session *session)
+{
+    session->leased = session->bulk;
+    session->leased_until_us = smux_now_us() + LEASE_US;
+}
+
+bool smux__waiters_are_leased(const smux_session *session)
+{
+    return session->leased != NULL && smux_now_us() < session->leased_until_us;
+}
+
+static bool waiter_reads_bulk(const struct smux__waiter *waiter)
+{
+    const smux_session *session = waiter->session;
+
+    return waiter->kind == SMUX__WAIT_READ && waiter->stream == session->bulk &&
+           session->bulk_reads >= BULK_READS;
+}
+
+/* The receiver works for the reader of another stream alone: leaves the role to that one. */
+static void waiter_give_lease(struct smux__waiter *waiter)
+{
+    smux_session *session = waiter->session;
+
+    if (session->receiver == waiter && !waiter->fired && session->bulk_reads >= BULK_READS &&
+        waiter->stream != session->bulk) {
+        session->receiver = NULL;
+        lease_begin(session);
+    }
+}
+
+/* --- heirs --------------------------------------------------------------------------------- */
+
 void smux__waiters_find_heir(smux_session *session)
 {
     if (session->receiver != NULL || session->heir != NULL || session->sleepers == NULL ||
-        !smux__io_can_receive(session)) {
+        !smux__io_can_receive(session) || smux__waiters_are_leased(session)) {
         return;
     }
     session->heir = waiter_of_sleeper(session->sleepers);
@@ -162,6 +201,10 @@ void smux__waiter_end(struct smux__waiter *waiter)
         smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
     }
     session->n_waiters--;
+    if (waiter_reads_bulk(waiter) &&
+        (session->receiver == waiter || session->leased == waiter->stream)) {
+        lease_begin(session);
+    }
     waiter_leave_roles(waiter);
     smux__alarm_return(waiter->alarm);
     smux__waiters_find_heir(session);
@@ -205,8 +248,10 @@ static void waiter_choose_roles(struct smux__waiter *waiter)
     if (session->heir == waiter) {
         session->heir = NULL;
     }
-    if (session->receiver == NULL && can_receive) {
+    if (session->receiver == NULL && can_receive &&
+        (waiter->stream == session->leased || !smux__waiters_are_leased(session))) {
         session->receiver = waiter;
+        session->leased = NULL;
     } else if (session->receiver == waiter && !can_receive) {
         session->receiver = NULL;
     }
@@ -358,6 +403,7 @@ static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool 
     if (waiter_should_receive(waiter) || (late && session->receiver == waiter)) {
         if (smux__io_receive(session) == SMUX__IO_PROGRESS) {
             (void)smux__io_flush(session, waiter); /* window updates, mostly */
+            waiter_give_lease(waiter);
             return;
         }
     }
