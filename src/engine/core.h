@@ -165,6 +165,9 @@ void smux__engine_glitch(smux_engine *e, uint32_t price);
 /* Notes the time; it never goes back. Dates what was left undated. */
 void smux__engine_set_now(smux_engine *e, uint64_t now_us);
 
+/* Sees to it that memory which is not used is given back some time after this. */
+void smux__engine_plan_trim(smux_engine *e);
+
 /* To be called first by calls on streams, which do not tell the time: since the last one that did,
  * any time may have passed. What begins in between begins, for the engine, at the next call that
  * tells it: its deadline is `at once` until then, so that call comes soon. */

@@ -326,6 +326,11 @@ void smux__engine_set_now(smux_engine *e, uint64_t now_us)
     if (e->n_streams > 0) {
         e->idle_since_us = e->now_us;
     }
+    smux__engine_plan_trim(e);
+}
+
+void smux__engine_plan_trim(smux_engine *e)
+{
     if (e->trim_at_us == SMUX_NEVER && e->pool.cached > 0) {
         e->trim_at_us = e->now_us + TRIM_US;
     }

@@ -609,5 +609,6 @@ void smux_engine_send_commit(smux_engine *e, size_t len, uint64_t now_us)
             smux__stream_notify(e, owner);
         }
     }
+    smux__engine_plan_trim(e);
     smux__engine_check_ended(e);
 }
