@@ -202,6 +202,9 @@ static inline bool smux__engine_has_budget(const smux_engine *e)
     return e->pool.charged < smux__engine_budget(e);
 }
 
+/* Notes the beginning or the end of a pause [BKT-4]. */
+void smux__decoder_note_pause(smux_engine *e);
+
 /* Goes on decoding after memory was released. */
 void smux__decoder_resume(smux_engine *e);
 

@@ -225,7 +225,7 @@ static size_t decode(smux_engine *e, const uint8_t *data, size_t len)
 }
 
 /* Notes the beginning or the end of a pause [BKT-4]. */
-static void note_pause(smux_engine *e)
+void smux__decoder_note_pause(smux_engine *e)
 {
     bool paused = !smux__engine_has_budget(e);
 
@@ -262,7 +262,7 @@ static void decode_buffer(smux_engine *e)
             e->intake.buffer = NULL;
         }
     }
-    note_pause(e);
+    smux__decoder_note_pause(e);
 }
 
 void smux__decoder_resume(smux_engine *e)
@@ -273,7 +273,7 @@ void smux__decoder_resume(smux_engine *e)
     if (buffered(e) > 0 && e->error == SMUX_OK) {
         decode_buffer(e);
     } else {
-        note_pause(e);
+        smux__decoder_note_pause(e);
     }
 }
 
@@ -434,7 +434,7 @@ int smux_engine_recv(smux_engine *e, const void *data, size_t len, uint64_t now_
         *out_taken = decode(e, data, len);
         e->last_in_us = e->now_us;
         e->stats.wire_in += *out_taken;
-        note_pause(e);
+        smux__decoder_note_pause(e);
     }
     return e->error;
 }

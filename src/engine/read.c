@@ -71,29 +71,26 @@ static uint32_t clamp_window(int64_t share, uint32_t least, uint32_t most)
 /* A stream that is read gets what its window has grown, and half of what the budget else has left
  * over: n busy streams settle at a fair (n + 1)th part each. Those that nobody reads yet
  * share a quarter of the budget, each a sixteenth of what is left of it. */
-static uint32_t choose_window(smux_engine *e, const struct smux_estream *stream)
+static uint32_t choose_window(const smux_engine *e, const struct smux_estream *stream)
 {
     int64_t taken = (int64_t)e->pool.charged + e->credit;
     uint32_t most = smux__tune_window(e, stream);
-    uint32_t window;
 
     if (stream->consumed == 0) {
         int64_t left = (int64_t)e->config.max_receive_buffer / 4 - taken;
-        window = clamp_window(left / 16, MIN_UNREAD_WINDOW, most);
-    } else {
-        int64_t left = (int64_t)smux__engine_budget(e) - taken;
-        int64_t grown = smux__tune_growth(stream);
-        window = clamp_window(left > grown ? grown + (left - grown) / 2 : left, MIN_WINDOW, most);
+        return clamp_window(left / 16, MIN_UNREAD_WINDOW, most);
     }
-    e->stats.windows_shrunk += window < most;
-    return window;
+    int64_t left = (int64_t)smux__engine_budget(e) - taken;
+    int64_t grown = smux__tune_growth(stream);
+    return clamp_window(left > grown ? grown + (left - grown) / 2 : left, MIN_WINDOW, most);
 }
 
 /* [UPD-7]: without a word from us each stream may bring 262144 bytes that nobody reads. */
 void smux__stream_warn(smux_engine *e, struct smux_estream *stream)
 {
     if (e->version == 2 && e->pool.charged >= e->config.max_receive_buffer / 8 &&
-        !smux__stream_is(stream, STREAM_UPD_SENT | STREAM_FIN_RCVD)) {
+        !smux__stream_is(stream, STREAM_UPD_SENT | STREAM_FIN_RCVD) &&
+        choose_window(e, stream) < SMUX__INITIAL_WINDOW) {
         stream->flags |= STREAM_UPD_DUE;
         smux__send_schedule(e, stream);
     }
@@ -106,6 +103,7 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
     }
     e->credit -= smux__stream_credit(stream);
     stream->advertised = choose_window(e, stream);
+    e->stats.windows_shrunk += stream->advertised < smux__tune_window(e, stream);
     stream->updated_at = (uint32_t)stream->consumed;
     stream->flags |= STREAM_UPD_SENT;
     if (stream->advertised > stream->max_advertised) {

@@ -119,9 +119,16 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
         return;
     }
     smux__stream_heard(e, stream);
-    if (stream->error != SMUX_OK || smux__stream_is(stream, STREAM_DISCARD)) {
+    if (stream->error != SMUX_OK) {
         return;
     }
+    if (smux__stream_is(stream, STREAM_DISCARD)) {
+        if (consumed > 0) { /* what was sent before the close was read, too */
+            smux__send_is_read(e, stream);
+        }
+        return;
+    }
+    bool first = !smux__stream_is(stream, STREAM_TOLD);
     if (window > SMUX__MAX_WINDOW) { /* [RCV-19] */
         window = SMUX__MAX_WINDOW;
         smux__engine_glitch(e, 10);
@@ -139,7 +146,9 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
     case SMUX__UPDATE_SAME:
         smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
         smux__send_schedule(e, stream);
-        smux__engine_glitch(e, 1);
+        if (!first) { /* a first word may be a mere hint [UPD-7] */
+            smux__engine_glitch(e, 1);
+        }
         break;
     case SMUX__UPDATE_STALE: /* [RCV-17] */
         e->stats.upd_stale++;

@@ -105,6 +105,8 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     if (e->version == 2 && stream->window.acked == (uint32_t)stream->sent) {
         return false;
     }
+    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* what waited was taken back */
+    smux__stream_timer_stop(stream, TIMER_SILLY);
     if (!smux__timer_running(&stream->timer)) { /* right also if the clock is old */
         smux__stream_timer_start_at(e, stream, TIMER_LINGER,
                                     e->now_us + (uint64_t)(linger_ms - since_ms) * 1000);

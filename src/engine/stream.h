@@ -61,11 +61,12 @@ enum smux__stream_flag {
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an
- * unaccepted one is not written to, and the rest belong to different states of the write side. */
+ * unaccepted one is not written to, and the rest belong to different states of the write side; who
+ * begins the next state stops the timer of the one before. */
 enum smux__timer_kind {
     TIMER_GUARD,      /* accept guard [OPN-5] */
     TIMER_ACCEPT,     /* waits to be accepted [OPN-6] */
-    TIMER_SILLY,      /* holds back a small frame [WIN-8] */
+    TIMER_SILLY,      /* holds back a small frame [WIN-8], or what follows a first flight [BKT-7] */
     TIMER_HALF_CLOSE, /* waits for credit after the peer's FIN [FIN-9] */
     TIMER_LINGER,     /* holds back our FIN [FIN-7] */
     TIMER_TAIL_UPD,   /* spaces updates after our FIN [UPD-10] */

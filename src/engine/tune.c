@@ -81,6 +81,9 @@ static void resize(smux_engine *e, struct smux__tuning *tuning, uint32_t window,
     e->tuner.growth += room;
     tuning->window = window;
     tuning->room = room;
+    if (!e->decoder.busy && !e->intake.under_way) {
+        smux__decoder_note_pause(e);
+    }
 }
 
 void smux__tune_forget(smux_engine *e, struct smux_estream *stream)

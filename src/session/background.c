@@ -491,10 +491,10 @@ static int thread_epoll(struct epoll_event *events, uint64_t timeout_us)
         const int64_t timeout[2] = {(int64_t)(timeout_us / 1000000),
                                     (int64_t)(timeout_us % 1000000) * 1000};
         long n = syscall(SYS_epoll_pwait2, background.epoll_fd, events, BATCH, timeout, NULL, 0);
-        if (n >= 0 || errno != ENOSYS) {
+        if (n >= 0 || errno == EINTR) {
             return (int)n;
         }
-        missing = true;
+        missing = true; /* ENOSYS, or what a filter of system calls says */
     }
 #endif
     return epoll_wait(background.epoll_fd, events, BATCH, (int)((timeout_us + 999) / 1000));

@@ -167,6 +167,7 @@ static bool io_goes_on(const smux_session *session)
     const struct smux__waiter *reader = session->posted;
 
     return reader != NULL && !reader->fired && !session->read_dry &&
+           session->receiver != &smux__somebody && /* who has others to serve (L23) */
            smux_engine_recv_stream(session->engine) == reader->stream->engine_stream &&
            smux_estream_posted(session->engine, reader->stream->engine_stream) > 0;
 }
@@ -186,6 +187,7 @@ enum smux__io smux__io_receive(smux_session *session)
     }
     io_unpost(session);
     if (status == SMUX_ENOMEM) {
+        smux__session_update(session); /* reads before may have succeeded */
         return SMUX__IO_IDLE;
     }
     enum smux__io result = SMUX__IO_PROGRESS;

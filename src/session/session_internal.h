@@ -106,7 +106,7 @@ _Static_assert(sizeof(struct smux_stream) <= 48, "an idle stream is to stay smal
 struct smux__served {
     struct smux__timed timer; /* registered deadline; changed with both locks held */
     struct smux__node node;   /* in one of the two lists of those to be looked at */
-    bool attended;            /* is in one of them; changed with both locks held */
+    bool attended;            /* is in one of them; under the session's lock */
     bool hurried;             /* in the one for output that waits; under the background's lock */
     uint8_t owed;             /* enum smux__haste: when output that waits is to be sent */
     uint8_t told;             /* the same, as the thread knows it */

@@ -261,6 +261,31 @@ START_TEST(FIN_7_v2_linger_ends_when_all_is_acknowledged)
 }
 END_TEST
 
+/* The rest of a loan that waited for credit is taken back: the FIN that waited behind it goes. */
+START_TEST(FIN_7_linger_begins_when_what_waited_is_taken_back)
+{
+    struct smux_config config = wire_config(2);
+    static uint8_t data[300000];
+    smux_estream *stream;
+    struct wire w;
+    size_t kept;
+
+    config.fin_linger_ms = 250;
+    stream = start_server_with(&w, &config, FEED_WHOLE);
+    wire_fin(&w, 3);
+    ck_assert_int_eq(smux_estream_lend(w.engine, stream, data, sizeof(data)), SMUX_OK);
+    wire_pump(&w);
+    ck_assert_int_eq(smux_estream_shutdown(w.engine, stream), SMUX_OK);
+    wire_sleep(&w, 100);
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, stream, &kept), SMUX_OK);
+    ck_assert_uint_eq(kept, 262144);
+    wire_sleep(&w, 150);
+    wire_pump(&w);
+    ck_assert_uint_eq(wire_stats(&w).frames_out.fin, 1);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(FIN_7_abort_and_drain_do_not_linger)
 {
     struct smux_config config = linger_config(1, 5000);
@@ -588,6 +613,7 @@ int main(void)
     add_every_split(tc, FIN_7_linger_counts_from_the_last_payload);
     add_every_split(tc, FIN_7_no_linger_without_data_or_before_the_fin_of_the_peer);
     add_every_split(tc, FIN_7_v2_linger_ends_when_all_is_acknowledged);
+    tcase_add_test(tc, FIN_7_linger_begins_when_what_waited_is_taken_back);
     add_every_split(tc, FIN_7_abort_and_drain_do_not_linger);
     add_every_split(tc, FIN_9_writer_without_credit_gives_up_after_the_fin_of_the_peer);
     add_every_split(tc, FIN_9_without_the_fin_of_the_peer_there_is_no_limit);

@@ -124,6 +124,72 @@ START_TEST(BKT_7_streams_that_end_make_room_for_first_flights)
 }
 END_TEST
 
+/* Whether the peer says before (_i == 0) or after the close that it has read. */
+START_TEST(BKT_7_what_was_read_of_closed_streams_counts_as_read)
+{
+    struct smux_config config = wire_config(2);
+    struct wire w;
+
+    config.max_send_buffer = 16 << 20;
+    config.max_stream_send_buffer = 1 << 20;
+    wire_start(&w, SMUX_CLIENT, &config, FEED_WHOLE);
+    for (uint32_t id = 3; id < 13; id += 2) {
+        smux_estream *stream = wire_open(&w);
+
+        wire_write(&w, stream, 240000);
+        if (_i == 1) {
+            smux_estream_close(w.engine, stream);
+        }
+        wire_skip(&w);
+        wire_upd(&w, id, 240000, 262144);
+        if (_i == 0) {
+            smux_estream_close(w.engine, stream);
+        }
+        wire_skip(&w);
+    }
+    wire_write(&w, wire_open(&w), 200000);
+    expect_syn(&w, 13);
+    expect_data(&w, 13, 200000);
+    wire_stop(&w);
+}
+END_TEST
+
+/* A first word that only repeats what the sender assumes anyway is no glitch [UPD-7]. */
+START_TEST(UPD_7_a_hint_costs_nothing)
+{
+    struct smux_config config = wire_config(2);
+    struct wire w;
+
+    wire_start(&w, SMUX_CLIENT, &config, _i);
+    smux_estream *stream = wire_open(&w);
+    wire_skip(&w);
+    wire_upd(&w, smux_estream_id(stream), 0, 262144);
+    expect_glitches(&w, 0);
+    wire_upd(&w, smux_estream_id(stream), 0, 262144);
+    expect_glitches(&w, 1);
+    wire_stop(&w);
+}
+END_TEST
+
+/* And none is sent that would say nothing: the window that is offered is not less. */
+START_TEST(UPD_7_no_hint_without_need)
+{
+    struct smux_config config = wire_config(2);
+    struct wire w;
+
+    config.max_stream_buffer = 0;
+    config.max_receive_buffer = 64 << 20;
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    for (uint32_t id = 3; id < 3 + 2 * 36; id += 2) { /* 9 MB: more than an eighth */
+        wire_syn(&w, id);
+        (void)wire_accept(&w, id);
+        wire_data(&w, id, 262144, 65535);
+    }
+    expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("independence");
@@ -135,6 +201,9 @@ int main(void)
     add_every_split(tc, BKT_7_the_first_flight_grows_while_the_peer_is_silent);
     add_every_split(tc, BKT_7_others_make_room_for_first_flights);
     add_every_split(tc, BKT_7_streams_that_end_make_room_for_first_flights);
+    tcase_add_loop_test(tc, BKT_7_what_was_read_of_closed_streams_counts_as_read, 0, 2);
+    add_every_split(tc, UPD_7_a_hint_costs_nothing);
+    add_every_split(tc, UPD_7_no_hint_without_need);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }

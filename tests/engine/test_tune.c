@@ -6,6 +6,7 @@
  */
 #include "support/line.h"
 #include "support/suite.h"
+#include "support/wire.h"
 
 #include <stdlib.h>
 
@@ -170,6 +171,45 @@ START_TEST(busy_streams_share_the_line)
 }
 END_TEST
 
+/* The budget falls with a window, below what others hold: that is a pause like any other, in which
+ * silence of the peer does not count [KA-5]. */
+START_TEST(KA_5_a_budget_that_falls_is_a_pause)
+{
+    struct smux_config config = wire_config(2);
+    uint64_t sent = 0, edge = 262144;
+    struct wire w;
+
+    config.max_stream_buffer = 0;
+    wire_start(&w, SMUX_SERVER, &config, FEED_WHOLE);
+    wire_nop(&w);
+    wire_syn(&w, 3);
+    smux_estream *grows = wire_accept(&w, 3);
+    for (int i = 0; i < 4; i++) { /* a sender that the window stops, over a round trip of 50 ms */
+        wire_data(&w, 3, edge - sent, 32768);
+        expect_read(&w, grows, edge - sent);
+        sent = edge;
+        wire_skip(&w);
+        edge = sent + wire_stream_stats(&w, grows).recv_window;
+        wire_sleep(&w, 50);
+    }
+    ck_assert_uint_ge(wire_stats(&w).receive_budget, 6000000);
+    for (uint32_t id = 5; id < 45; id += 2) { /* nobody reads these 5 MB */
+        wire_syn(&w, id);
+        (void)wire_accept(&w, id);
+        wire_data(&w, id, 262144, 32768);
+    }
+    ck_assert_uint_eq(wire_stats(&w).receive_pauses, 0);
+    for (int i = 0; i < 60; i++) {
+        wire_sleep(&w, 1000);
+        wire_nop(&w);
+    }
+    expect_alive(&w);
+    ck_assert_uint_eq(wire_stats(&w).receive_budget, 4194304);
+    ck_assert_uint_eq(wire_stats(&w).receive_pauses, 1);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tune");
@@ -185,6 +225,7 @@ int main(void)
     tcase_add_loop_test(tc, a_window_shrinks_when_it_is_not_used, 0, 2);
     tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
     tcase_add_test(tc, busy_streams_share_the_line);
+    tcase_add_test(tc, KA_5_a_budget_that_falls_is_a_pause);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
