@@ -80,7 +80,7 @@ def first_bytes(version):
         wire.data = b""
         wire.frame(PSH, 3, b"\x03\0\0\0\0")
         if version == 2:
-            upd = bytes([2, 4, 8, 0, 3, 0, 0, 0]) + bytes([5, 0, 0, 0, 0, 0, 1, 0])
+            upd = bytes([2, 4, 8, 0, 3, 0, 0, 0]) + bytes([5, 0, 0, 0, 0, 0, 4, 0])
             fin = bytes([2, 1, 0, 0, 3, 0, 0, 0])
             while len(wire.data) < len(upd + fin) and wire.fill(1):
                 pass
