@@ -53,6 +53,16 @@ def stalled_at(run):
     return f"stalled at {client['stalled_at']} bytes"
 
 
+def left_unread(streams):
+    """Each fresh stream of a Go end may bring a first window before the C side has a say."""
+    def check(run):
+        run.content()
+        unread = run.c["unread"]
+        require(0 < unread <= streams * 262144, f"{unread} bytes unread")
+        return f"{unread} bytes unread"
+    return check
+
+
 def windows():
     """Transfers towards each side with each window; version 2."""
     def both(size, side, command, **more):
@@ -111,6 +121,9 @@ CASES = [
          "slow-client -c 8 -bytes 500000 -stall-bytes 1000000", versions=(2,), check=stalled_at),
     Case("server reads late", "BKT-4..7", "slow-server -release 900ms",
          "slow-client -c 4 -bytes 100000 -stall-bytes 200000", check=stalled_at),
+    Case("15 unread streams beside one that is read", "BKT-7", "source-server",
+         "unread-client -stalled 15 -bytes 5000000", roles=(C_CLIENT,), versions=(2,),
+         check=left_unread(15)),
     # The small budget makes Go stop reading in version 1; in version 2 the window does.
     Case("write deadline, memory reused", "ORD-4", "slow-server -release 500ms -buf 65536",
          "deadline-client -bytes 16000000 -chunk 1048576 -deadline 5ms", roles=(C_CLIENT,),

@@ -55,6 +55,7 @@ void closer_client(struct peer *peer);
 
 void slow_server(struct peer *peer);
 void slow_client(struct peer *peer);
+void unread_client(struct peer *peer);
 
 /* deadline.c: writes that time out */
 

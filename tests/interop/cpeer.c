@@ -44,6 +44,7 @@ static const struct command {
     {"closer-client", closer_client, "close streams of a source server midway"},
     {"slow-server", slow_server, "echo server that does not read the first streams"},
     {"slow-client", slow_client, "echo streams that are not read while others must move"},
+    {"unread-client", unread_client, "read one stream of a source server beside unread ones"},
     {"deadline-client", deadline_client, "writes that time out, their memory reused at once"},
     {"doomed-client", doomed_client, "every blocking call while the server is killed"},
 };

@@ -129,3 +129,46 @@ void slow_client(struct peer *peer)
     }
     free(stalled);
 }
+
+/* --- a client that leaves what a source sends unread -------------------------------------- */
+
+/** Asks for -stall-bytes on -stalled streams. Returns how many there are. */
+static uint32_t ask_for_unread(struct peer *peer, smux_session *session, smux_stream **streams)
+{
+    uint32_t n = 0;
+
+    while (n < peer->options->stalled && (streams[n] = link_open(peer, session)) != NULL) {
+        payload_send_length(peer, streams[n++], peer->options->stall);
+    }
+    return n;
+}
+
+/** Counts what came on them, and closes them. */
+static uint64_t end_unread(smux_stream **streams, uint32_t n)
+{
+    uint64_t unread = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct smux_stream_stats stats;
+        smux_stream_stats(streams[i], &stats);
+        unread += stats.unread;
+        smux_stream_close(streams[i]);
+    }
+    return unread;
+}
+
+void unread_client(struct peer *peer)
+{
+    smux_session *session = link_connect(peer);
+    smux_stream **streams = payload_alloc((peer->options->stalled + 1) * sizeof(*streams));
+    if (session != NULL) {
+        uint32_t n = ask_for_unread(peer, session, streams);
+        sleep_ms(peer->options->settle_ms);
+        uint64_t start_us = smux_now_us();
+        link_on_stream(peer, session, bulk_fetch);
+        tally_set(&peer->tally, "read_us", smux_now_us() - start_us);
+        tally_set(&peer->tally, "unread", end_unread(streams, n));
+        link_close(peer, session);
+    }
+    free(streams);
+}
