@@ -312,9 +312,9 @@ SMUX_API void smux_estream_close(smux_engine *engine, smux_estream *stream);
  * have queued goes on counting against max_send_buffer. Frames that smux_engine_send_iov() has
  * formed already, 16 KiB to 256 KiB, are not overtaken.
  *
- * Within a class, streams with data share the transport by bytes in proportion to their weights:
- * a turn is about max_frame_size for the default weight. A stream that was idle goes first, until it
- * has sent its share of the round.
+ * Within a class, streams with data share the transport by bytes in proportion to their weights. A
+ * turn of the default weight is max_frame_size; behind a transport that takes more at once it is
+ * up to 128 KiB. A stream that was idle goes first, until it has sent its share of the round.
  *
  * @param priority  class, 0..SMUX_PRIORITY_MAX, the highest first; SMUX_PRIORITY_DEFAULT at first
  * @param weight    1..SMUX_WEIGHT_MAX; SMUX_WEIGHT_DEFAULT at first
