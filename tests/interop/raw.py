@@ -69,7 +69,8 @@ def harmless(version):
 
 
 def first_bytes(version):
-    """Exactly the bytes of docs/PROTOCOL.md, section 3, keepalive off."""
+    """Exactly the bytes of docs/PROTOCOL.md, section 3, keepalive off; but the window is that of a
+    libsmux that was given none."""
     with Client("echo-client", version, "-size", "5", "-keepalive", "0") as client:
         wire = client.wire
         syn = bytes([version, 0, 0, 0, 3, 0, 0, 0])
