@@ -182,7 +182,10 @@ struct smux_config {
     uint32_t max_discards; /**< closed streams still credited; 1024; SMUX_OFF = none [FIN-11] */
     uint32_t max_unanswered_opens; /**< hold back SYNs while so many of our streams have received
                                           nothing; 0 or SMUX_OFF = never [OPN-8] */
-    bool allow_any_parity;         /**< accept streams with ids of our own parity [SID-4] */
+    uint32_t busy_poll_us; /**< sessions: a blocked call that receives looks for data again and
+                                again for so long before it sleeps, 0..1000000; 0 = sleeps at once.
+                                Trades a processor for the time of a wake-up */
+    bool allow_any_parity; /**< accept streams with ids of our own parity [SID-4] */
 
     uint64_t hash_seed; /**< secret random number that keys the stream table; the session layer
                              and the loop driver fill it when it is 0, the engine takes it as is */

@@ -101,6 +101,9 @@ static const char *config_fault(const struct smux_config *c, enum smux_role role
     if (c->max_refusals > 1u << 20) {
         return "max_refusals must be 1..1048576";
     }
+    if (c->busy_poll_us > 1000000) {
+        return "busy_poll_us must be 0..1000000";
+    }
     if (c->allocator->alloc == NULL || c->allocator->free == NULL) {
         return "allocator needs both alloc and free";
     }

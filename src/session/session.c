@@ -169,6 +169,7 @@ static int session_init(smux_session *session, enum smux_role role,
     session->accept_deadline_us = SMUX_NEVER;
     session->polled_until_us = SMUX_NEVER;
     session->drain_timeout_ms = config->drain_timeout_ms;
+    session->busy_poll_us = config->busy_poll_us;
     session->generation = smux__port_generation;
     session->served.owed = SMUX__NOW;
     session->served.told = SMUX__NOW;

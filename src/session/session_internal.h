@@ -171,6 +171,7 @@ struct smux_session {
     uint64_t polled_until_us; /* a caller polls and minds the engine's timers from then on;
                                  SMUX_NEVER if none does */
     uint32_t drain_timeout_ms;
+    uint32_t busy_poll_us;
     unsigned generation;    /* smux__port_generation at its birth */
     const char *send_error; /* text of a failed write */
     char *addresses[2];     /* local and remote, kept when the transport is closed; or NULL */

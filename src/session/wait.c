@@ -395,17 +395,40 @@ static bool waiter_should_receive(const struct smux__waiter *waiter)
             (transport->ops->pending != NULL && transport->ops->pending(transport->ctx)));
 }
 
+/* Looks for input again and again for a while: to be woken takes longer than many an answer. True
+ * if something came. */
+static bool waiter_spin(struct smux__waiter *waiter, uint64_t deadline_us)
+{
+    smux_session *session = waiter->session;
+    uint64_t until_us = smux_now_us() + session->busy_poll_us;
+
+    until_us = until_us < deadline_us ? until_us : deadline_us;
+    while (!waiter->fired && session->receiver == waiter && session->sender != waiter &&
+           smux__io_can_receive(session) && smux_now_us() < until_us) {
+        if (smux__io_receive(session) == SMUX__IO_PROGRESS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Moves what can be moved, or waits until something can. */
 static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool late)
 {
     smux_session *session = waiter->session;
 
+    bool moved = false;
+
     if (waiter_should_receive(waiter) || (late && session->receiver == waiter)) {
-        if (smux__io_receive(session) == SMUX__IO_PROGRESS) {
-            (void)smux__io_flush(session, waiter); /* window updates, mostly */
-            waiter_give_lease(waiter);
-            return;
-        }
+        moved = smux__io_receive(session) == SMUX__IO_PROGRESS;
+    }
+    if (!moved && !late && session->busy_poll_us > 0) {
+        moved = waiter_spin(waiter, deadline_us);
+    }
+    if (moved) {
+        (void)smux__io_flush(session, waiter); /* window updates, mostly */
+        waiter_give_lease(waiter);
+        return;
     }
     if (!late && !waiter->fired && waiter_has_role(waiter)) {
         waiter_poll(waiter, deadline_us);

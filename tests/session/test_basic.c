@@ -10,6 +10,7 @@
 #include "suite.h"
 
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Loop tests run over each wire in both versions. */
@@ -43,12 +44,12 @@ static void echo_one(void *arg)
     smux_stream_close(stream);
 }
 
-START_TEST(echo_comes_back_over_every_wire)
+static void check_echo(enum wire wire, const struct smux_config *config)
 {
     struct task server;
     smux_stream *stream;
 
-    ends_open_version(&ends, variant_wire(_i), variant_version(_i));
+    ends_open(&ends, wire, config);
     task_start(&server, echo_one, NULL);
     ck_assert_int_eq(smux_session_open(ends.client, &stream), SMUX_OK);
     for (unsigned i = 0; i < 20; i++) {
@@ -59,6 +60,57 @@ START_TEST(echo_comes_back_over_every_wire)
     expect_end(stream);
     smux_stream_close(stream);
     task_join(&server);
+    ends_close(&ends);
+}
+
+START_TEST(echo_comes_back_over_every_wire)
+{
+    struct smux_config config;
+
+    smux_config_init(&config);
+    config.version = variant_version(_i);
+    check_echo(variant_wire(_i), &config);
+}
+END_TEST
+
+START_TEST(echo_comes_back_to_threads_that_poll_busily)
+{
+    struct smux_config config;
+
+    smux_config_init(&config);
+    config.version = variant_version(_i);
+    config.busy_poll_us = 500;
+    check_echo(variant_wire(_i), &config);
+}
+END_TEST
+
+static double thread_seconds(void)
+{
+    struct timespec t;
+
+    ck_assert_int_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* A read of 300 ms without data takes the processor for the 100 ms that are configured. */
+START_TEST(busy_polling_ends_when_configured)
+{
+    struct smux_config config;
+    smux_stream *near, *far;
+    char c;
+    size_t n;
+
+    smux_config_init(&config);
+    config.busy_poll_us = 100000;
+    ends_open(&ends, WIRE_TCP, &config);
+    ends_stream(&ends, &near, &far);
+    double begun = thread_seconds();
+    smux_stream_set_read_deadline(near, smux_now_us() + 300000);
+    ck_assert_int_eq(smux_stream_read(near, &c, 1, &n), SMUX_EDEADLINE);
+    ck_assert_double_ge(thread_seconds() - begun, 0.005); /* less on a busy machine */
+    ck_assert_double_lt(thread_seconds() - begun, 0.2);
+    smux_stream_close(near);
+    smux_stream_close(far);
     ends_close(&ends);
 }
 END_TEST
@@ -381,6 +433,8 @@ int main(void)
     TCase *rest = tcase_create("rest");
 
     tcase_add_loop_test(wires, echo_comes_back_over_every_wire, 0, VARIANTS);
+    tcase_add_loop_test(wires, echo_comes_back_to_threads_that_poll_busily, 0, VARIANTS);
+    tcase_add_test(wires, busy_polling_ends_when_configured);
     tcase_add_loop_test(wires, data_flows_after_the_opener_has_closed_its_side, 0, VARIANTS);
     tcase_add_loop_test(wires, data_flows_after_the_acceptor_has_closed_its_side, 0, VARIANTS);
     tcase_add_test(wires, UPD_10_an_end_that_was_read_does_not_linger);

@@ -82,6 +82,10 @@ static void set_refusals(struct smux_config *c)
 {
     c->max_refusals = (1u << 20) + 1;
 }
+static void set_busy_poll(struct smux_config *c)
+{
+    c->busy_poll_us = 1000001;
+}
 static void set_allocator(struct smux_config *c)
 {
     static const struct smux_allocator none = {NULL, NULL, NULL};
@@ -100,9 +104,9 @@ static const struct {
     {set_frame, "max_frame_size"},     {set_budget, "max_receive_buffer"},
     {set_window, "max_stream_buffer"}, {set_window_above_budget, "must not be larger than"},
     {set_growth, "max_window_growth"}, {set_timeout, "keepalive_timeout_ms"},
-    {set_mode, "keepalive_mode"},      {set_linger, "fin_linger_ms"},
-    {set_refusals, "max_refusals"},    {set_allocator, "allocator"},
-    {set_size, "struct_size"},
+    {set_mode, "keepalive_mode"},      {set_busy_poll, "busy_poll_us"},
+    {set_linger, "fin_linger_ms"},     {set_refusals, "max_refusals"},
+    {set_allocator, "allocator"},      {set_size, "struct_size"},
 };
 #define N_REFUSALS (int)(sizeof(refusals) / sizeof(refusals[0]))
 

@@ -48,6 +48,7 @@ void settings_session_config(const struct settings *settings, struct smux_config
     out_config->max_receive_buffer = settings->smuxbuf;
     out_config->max_stream_buffer = settings->streambuf;
     out_config->max_window_growth = zero_is_off(settings->window_growth);
+    out_config->busy_poll_us = settings->busy_poll;
     out_config->keepalive_interval_ms = zero_is_off(settings->keepalive);
     out_config->keepalive_timeout_ms = settings->keepalive_timeout;
     out_config->keepalive_mode =

@@ -56,6 +56,7 @@ struct settings {
     uint32_t smuxbuf;
     uint32_t streambuf; /* 0: tunes itself */
     uint32_t window_growth;
+    uint32_t busy_poll; /* us */
     uint32_t framesize;
     uint32_t keepalive;
     uint32_t keepalive_timeout;
