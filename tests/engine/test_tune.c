@@ -176,7 +176,7 @@ END_TEST
 START_TEST(KA_5_a_budget_that_falls_is_a_pause)
 {
     struct smux_config config = wire_config(2);
-    uint64_t sent = 0, edge = 262144;
+    uint32_t sent = 0, edge = 262144;
     struct wire w;
 
     config.max_stream_buffer = 0;
