@@ -21,8 +21,9 @@
  *
  * Lifetime: every handle is released by its close function, exactly once, and is invalid from
  * the moment that call begins, except for calls on it that are already blocked: those end with
- * an error, on a stream with SMUX_EABORTED. To stop a stream or session that others still use, abort it; the handles then stay
- * valid and report the error. Streams may be closed before or after their session.
+ * an error, on a stream with SMUX_EABORTED. To stop a stream or session that others still use,
+ * abort it; the handles then stay valid and report the error. Streams may be closed before or
+ * after their session.
  *
  * A child of fork(2) may close the handles it inherited, which does not touch the connection of
  * the parent, and nothing else; it may have sessions of its own.

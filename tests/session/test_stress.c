@@ -185,9 +185,17 @@ static void choose_config(struct smux_config *config, struct rng *rng)
     config->accept_guard_ms = rng_between(rng, 1, 5);
 }
 
+/* Who writes to a reader that has lost interest may have data left when the other end closes. */
+static void close_end(void *arg)
+{
+    int status = smux_session_close(arg);
+
+    ck_assert(status == SMUX_OK || status == SMUX_ETRUNCATED);
+}
+
 START_TEST(random_use_keeps_every_promise)
 {
-    struct task openers[OPENERS], accepters[ACCEPTERS];
+    struct task openers[OPENERS], accepters[ACCEPTERS], closer;
     struct smux_config config;
     struct rng rng;
 
@@ -209,7 +217,9 @@ START_TEST(random_use_keeps_every_promise)
     for (int i = 0; i < ACCEPTERS; i++) {
         task_join(&accepters[i]);
     }
-    ends_close(&ends);
+    task_start(&closer, close_end, ends.server);
+    close_end(ends.client);
+    task_join(&closer);
     ck_assert_uint_gt(complete, OPENERS * STREAMS_EACH / 2);
     ck_assert_uint_gt(cut, 0);
 }
