@@ -227,9 +227,9 @@ SMUX_API int smux_estream_write_reserve(smux_engine *engine, smux_estream *strea
 SMUX_API void smux_estream_write_commit(smux_engine *engine, smux_estream *stream, size_t len);
 
 /**
- * Lends 1 to 2^30 bytes to the send queue instead of copying them. They must stay put and unchanged until
- * smux_estream_lent() is 0 or smux_estream_reclaim() has taken it back. Data written earlier
- * goes first. One loan a stream at a time; the buffer limits do not apply to it.
+ * Lends 1 to 2^30 bytes to the send queue instead of copying them. They must stay put and
+ * unchanged until smux_estream_lent() is 0 or smux_estream_reclaim() has taken it back. Data
+ * written earlier goes first. One loan a stream at a time; the buffer limits do not apply to it.
  *
  * @return SMUX_OK, SMUX_EINVAL while another loan is out or for len = 0, otherwise as
  *         smux_estream_write()
