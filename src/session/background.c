@@ -369,7 +369,7 @@ static void serve_settle(smux_session *session)
     served->told = SMUX__NOW;
     served->seen_turn = session->turn;
     served->lease_told = false;
-    if (session->starved || session->leased != NULL) {
+    if (session->starved || smux__waiters_are_leased(session)) {
         background_attend(session);
     } else if (!active) {
         background_unattend(session);
@@ -393,9 +393,6 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
     }
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);
-    }
-    if (!smux__waiters_are_leased(session)) {
-        session->leased = NULL;
     }
     smux__waiters_find_heir(session);
     serve_settle(session);

@@ -102,8 +102,7 @@ static void io_post(smux_session *session)
     if (reader != NULL &&
         smux_estream_post(session->engine, next, reader->buf, reader->size) == SMUX_OK) {
         session->posted = reader;
-        session->bulk_reads = session->bulk == reader->stream ? session->bulk_reads + 1 : 1;
-        session->bulk = reader->stream;
+        smux__waiters_note_bulk(session, reader->stream);
     }
 }
 

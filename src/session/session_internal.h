@@ -264,8 +264,13 @@ void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smu
 /* Wakes all blocked calls of a session. */
 void smux__waiters_fire_all(smux_session *session);
 
-/* Tells whether the reader of a stream has gone with the receiver's role for a moment. */
-bool smux__waiters_are_leased(const smux_session *session);
+/* Tells whether the reader of a stream has gone with the receiver's role for a moment; forgets a
+ * lease that is over. */
+bool smux__waiters_are_leased(smux_session *session);
+
+/* Notes for whose reader payload is received, and that a stream has no reader any more. */
+void smux__waiters_note_bulk(smux_session *session, const smux_stream *stream);
+void smux__waiters_forget_bulk(smux_session *session, const smux_stream *stream);
 
 /* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
 void smux__waiters_find_heir(smux_session *session);

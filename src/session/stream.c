@@ -68,11 +68,7 @@ void smux_stream_close(smux_stream *stream)
     }
     smux_session *session = smux__stream_enter(stream);
     stream->closed = 1;
-    if (session->bulk == stream) {
-        session->bulk = NULL;
-        session->leased = NULL;
-        session->bulk_reads = 0;
-    }
+    smux__waiters_forget_bulk(session, stream);
     if (stream->callers > 1) { /* the last of them closes it in the engine */
         (void)smux_estream_shutdown(session->engine, stream->engine_stream);
         stream_fire_all(session, stream);

@@ -95,9 +95,27 @@ static void lease_begin(smux_session *session)
     session->leased_until_us = smux_now_us() + LEASE_US;
 }
 
-bool smux__waiters_are_leased(const smux_session *session)
+bool smux__waiters_are_leased(smux_session *session)
 {
-    return session->leased != NULL && smux_now_us() < session->leased_until_us;
+    if (session->leased != NULL && smux_now_us() >= session->leased_until_us) {
+        session->leased = NULL;
+    }
+    return session->leased != NULL;
+}
+
+void smux__waiters_note_bulk(smux_session *session, const smux_stream *stream)
+{
+    session->bulk_reads = session->bulk == stream ? session->bulk_reads + 1 : 1;
+    session->bulk = stream;
+}
+
+void smux__waiters_forget_bulk(smux_session *session, const smux_stream *stream)
+{
+    if (session->bulk == stream) {
+        session->bulk = NULL;
+        session->leased = NULL;
+        session->bulk_reads = 0;
+    }
 }
 
 static bool waiter_reads_bulk(const struct smux__waiter *waiter)
@@ -416,7 +434,6 @@ static bool waiter_spin(struct smux__waiter *waiter, uint64_t deadline_us)
 static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool late)
 {
     smux_session *session = waiter->session;
-
     bool moved = false;
 
     if (waiter_should_receive(waiter) || (late && session->receiver == waiter)) {
