@@ -92,11 +92,12 @@ static bool work_until(struct run *run, uint64_t until_us)
 static double sample_worker(struct sample *sample, struct worker *worker)
 {
     uint64_t before = worker->sampled_bytes;
+    uint64_t operations;
 
-    worker->sampled_bytes = atomic_load_explicit(&worker->bytes, memory_order_relaxed);
+    worker_counted(worker, &worker->sampled_bytes, &operations);
     sample->bytes += worker->sampled_bytes;
     if (!worker->background) {
-        sample->operations += atomic_load_explicit(&worker->operations, memory_order_relaxed);
+        sample->operations += operations;
     }
     histogram_add(&sample->latency, worker->latency);
     return (double)(worker->sampled_bytes - before);

@@ -22,13 +22,30 @@ static void add(_Atomic uint64_t *counter, uint64_t amount)
 {
     uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
 
-    atomic_store_explicit(counter, now + amount, memory_order_relaxed);
+    atomic_store_explicit(counter, now + amount, memory_order_release);
 }
 
+/* `counting` brackets both, so that whoever looks sees neither or both. */
 void worker_count(struct worker *worker, uint64_t bytes, uint64_t operations)
 {
+    uint32_t step = atomic_load_explicit(&worker->counting, memory_order_relaxed);
+
+    atomic_store_explicit(&worker->counting, step + 1, memory_order_relaxed);
     add(&worker->bytes, bytes);
     add(&worker->operations, operations);
+    atomic_store_explicit(&worker->counting, step + 2, memory_order_release);
+}
+
+void worker_counted(struct worker *worker, uint64_t *out_bytes, uint64_t *out_operations)
+{
+    uint32_t step;
+
+    do {
+        step = atomic_load_explicit(&worker->counting, memory_order_acquire);
+        *out_bytes = atomic_load_explicit(&worker->bytes, memory_order_acquire);
+        *out_operations = atomic_load_explicit(&worker->operations, memory_order_acquire);
+    } while (step % 2 != 0 ||
+             step != atomic_load_explicit(&worker->counting, memory_order_relaxed));
 }
 
 int worker_fail(struct worker *worker, int status, const char *format, ...)

@@ -43,6 +43,7 @@ struct worker {
     uint64_t begin_ns; /* ping: when the first one is due, from the start */
     _Atomic uint64_t bytes;
     _Atomic uint64_t operations;
+    _Atomic uint32_t counting; /* odd while only one of these two has been changed */
     struct histogram *latency; /* NULL: not measured */
     uint64_t sampled_bytes;    /* of whoever looks at the counters: bytes when it did so last, */
     uint64_t start_bytes;      /* and when the measured time began */
@@ -63,6 +64,10 @@ int work_hold(struct worker *worker);  /* opens many channels and keeps them */
 /* For work functions: whether to stop, and counting. */
 bool worker_should_stop(const struct worker *worker);
 void worker_count(struct worker *worker, uint64_t bytes, uint64_t operations);
+
+/* Tells what a worker has counted, both numbers as of one moment. */
+void worker_counted(struct worker *worker, uint64_t *out_bytes, uint64_t *out_operations);
+
 /* Leaves a text instead of that of the status. */
 int worker_fail(struct worker *worker, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
