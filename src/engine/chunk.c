@@ -1,38 +1,25 @@
 #include "chunk.h"
 
-#include <string.h>
+#include "bits.h"
 
-#define MIN_CAP 64u
+#include <string.h>
 
 /* Even classes are 64 * 2^k, odd ones 96 * 2^k. */
 static uint32_t class_cap(unsigned size_class)
 {
-    uint32_t power = MIN_CAP << (size_class / 2);
+    uint32_t power = SMUX__CHUNK_MIN << (size_class / 2);
 
     return size_class % 2 == 0 ? power : power + power / 2;
 }
 
-static unsigned class_for(size_t want)
+unsigned smux__chunk_class(size_t want)
 {
-    unsigned size_class = 0;
-
-    if (want > MIN_CAP) {
-        uint32_t above = (uint32_t)(want - 1) / MIN_CAP; /* >= 1 */
-        unsigned log2 = 0;
-        while (above >> (log2 + 1) != 0) {
-            log2++;
-        }
-        size_class = 2 * log2 + 1;
+    if (want <= SMUX__CHUNK_MIN) {
+        return 0;
     }
-    while (class_cap(size_class) < want) {
-        size_class++;
-    }
-    return size_class;
-}
-
-static size_t chunk_memory(unsigned size_class)
-{
-    return sizeof(struct smux__chunk) + class_cap(size_class);
+    uint32_t most = want < SMUX__CHUNK_MAX ? (uint32_t)want : SMUX__CHUNK_MAX;
+    unsigned odd = 2 * smux__highest_bit((most - 1) / SMUX__CHUNK_MIN) + 1;
+    return class_cap(odd) < most ? odd + 1 : odd;
 }
 
 void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc, size_t max_cached)
@@ -48,43 +35,29 @@ void smux__pool_trim(struct smux__pool *pool, size_t keep)
         while (pool->free_list[i] != NULL && pool->cached > keep) {
             struct smux__chunk *chunk = pool->free_list[i];
             pool->free_list[i] = chunk->next;
-            pool->cached -= chunk_memory(i);
+            pool->cached -= smux__chunk_memory(chunk);
             pool->alloc.free(chunk, pool->alloc.ctx);
         }
     }
 }
 
-static struct smux__chunk *chunk_take(struct smux__pool *pool, unsigned size_class)
+struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class, bool charged)
 {
-    struct smux__chunk *chunk = pool->free_list[size_class];
-
-    if (chunk != NULL) {
-        pool->free_list[size_class] = chunk->next;
-        pool->cached -= chunk_memory(size_class);
-        return chunk;
-    }
-    return pool->alloc.alloc(chunk_memory(size_class), pool->alloc.ctx);
-}
-
-struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_t want, bool charged)
-{
-    unsigned size_class = class_for(want < SMUX__CHUNK_MAX ? want : SMUX__CHUNK_MAX);
-    struct smux__chunk *chunk = chunk_take(pool, size_class);
+    uint32_t cap = class_cap(size_class);
+    struct smux__chunk *chunk = pool->alloc.alloc(sizeof(*chunk) + cap, pool->alloc.ctx);
 
     if (chunk == NULL) {
         return NULL;
     }
     chunk->next = NULL;
     chunk->base = (uint8_t *)(chunk + 1);
-    chunk->cap = class_cap(size_class);
+    chunk->cap = cap;
     chunk->begin = 0;
     chunk->end = 0;
     chunk->refs = 1;
     chunk->size_class = (uint8_t)size_class;
     chunk->charged = charged;
-    if (charged) {
-        pool->charged += chunk_memory(size_class);
-    }
+    pool->charged += charged ? smux__chunk_memory(chunk) : 0;
     return chunk;
 }
 
@@ -113,22 +86,19 @@ void *smux__loan_owner(const struct smux__chunk *chunk)
     return owner;
 }
 
-void smux__chunk_unref(struct smux__pool *pool, struct smux__chunk *chunk)
+void smux__chunk_free(struct smux__pool *pool, struct smux__chunk *chunk)
 {
-    unsigned size_class = chunk->size_class;
-    size_t memory = chunk_memory(size_class);
-
-    if (--chunk->refs > 0) {
-        return;
+    if (chunk->cap == 0) { /* a loan: its record is a chunk again */
+        chunk->base = (uint8_t *)(chunk + 1);
+        chunk->cap = class_cap(chunk->size_class);
     }
-    if (chunk->charged) {
-        pool->charged -= memory;
-    }
+    size_t memory = smux__chunk_memory(chunk);
+    pool->charged -= chunk->charged ? memory : 0;
     if (pool->cached + memory > pool->max_cached) {
         pool->alloc.free(chunk, pool->alloc.ctx);
         return;
     }
-    chunk->next = pool->free_list[size_class];
-    pool->free_list[size_class] = chunk;
+    chunk->next = pool->free_list[chunk->size_class];
+    pool->free_list[chunk->size_class] = chunk;
     pool->cached += memory;
 }

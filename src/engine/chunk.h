@@ -21,6 +21,7 @@
 #include <smux/base.h>
 
 #define SMUX__CHUNK_CLASSES 21
+#define SMUX__CHUNK_MIN     64u
 #define SMUX__CHUNK_MAX     65536u
 
 struct smux__chunk {
@@ -48,8 +49,15 @@ void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc
 /* Gives free chunks back to the allocator until at most `keep` bytes are cached. */
 void smux__pool_trim(struct smux__pool *pool, size_t keep);
 
-/* Makes an empty chunk with room for at least `want` bytes (at most SMUX__CHUNK_MAX), or NULL. */
-struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_t want, bool charged);
+/* What smux__chunk_new() does when no chunk of that size is at hand. */
+struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class,
+                                         bool charged);
+
+/* The smallest class with room for `want` bytes; the largest one if there is none. */
+unsigned smux__chunk_class(size_t want);
+
+/* Gives a chunk that nobody owns any more to the pool, or back to the allocator. */
+void smux__chunk_free(struct smux__pool *pool, struct smux__chunk *chunk);
 
 /* Makes a chunk that refers to lent memory; smux__loan_owner() is kept with it. */
 struct smux__chunk *smux__loan_new(struct smux__pool *pool, const void *data, uint32_t len,
@@ -58,8 +66,40 @@ struct smux__chunk *smux__loan_new(struct smux__pool *pool, const void *data, ui
 /* The owner of a loan, NULL for a chunk of our own. */
 void *smux__loan_owner(const struct smux__chunk *chunk);
 
+/* All memory that a chunk takes. */
+static inline size_t smux__chunk_memory(const struct smux__chunk *chunk)
+{
+    return sizeof(*chunk) + chunk->cap;
+}
+
+/* Makes an empty chunk with room for at least `want` bytes (at most SMUX__CHUNK_MAX), or NULL.
+ * One from the pool has its place and its size already. */
+static inline struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_t want,
+                                                  bool charged)
+{
+    unsigned size_class = want > SMUX__CHUNK_MIN ? smux__chunk_class(want) : 0;
+    struct smux__chunk *chunk = pool->free_list[size_class];
+
+    if (chunk == NULL) {
+        return smux__chunk_allocate(pool, size_class, charged);
+    }
+    pool->free_list[size_class] = chunk->next;
+    pool->cached -= smux__chunk_memory(chunk);
+    pool->charged += charged ? smux__chunk_memory(chunk) : 0;
+    chunk->begin = 0;
+    chunk->end = 0;
+    chunk->refs = 1;
+    chunk->charged = charged;
+    return chunk;
+}
+
 /* Drops a reference; the last one frees the chunk and returns its charge. */
-void smux__chunk_unref(struct smux__pool *pool, struct smux__chunk *chunk);
+static inline void smux__chunk_unref(struct smux__pool *pool, struct smux__chunk *chunk)
+{
+    if (--chunk->refs == 0) {
+        smux__chunk_free(pool, chunk);
+    }
+}
 
 static inline struct smux__chunk *smux__chunk_ref(struct smux__chunk *chunk)
 {

@@ -1,7 +1,5 @@
 #include "queue.h"
 
-#include <string.h>
-
 /* A new chunk is twice the last one while small pieces keep coming, up to this. */
 #define MAX_GROWTH 16384u
 
@@ -34,8 +32,8 @@ struct smux__chunk *smux__queue_reserve(struct smux__queue *q, struct smux__pool
     return chunk;
 }
 
-size_t smux__queue_append(struct smux__queue *q, struct smux__pool *pool, const void *data,
-                          size_t len, bool charged)
+size_t smux__queue_append_pieces(struct smux__queue *q, struct smux__pool *pool, const void *data,
+                                 size_t len, bool charged)
 {
     size_t done = 0;
 
@@ -89,21 +87,44 @@ static void queue_pop(struct smux__queue *q, struct smux__pool *pool)
 void smux__queue_consume(struct smux__queue *q, struct smux__pool *pool, size_t len,
                          const struct smux__chunk *keep)
 {
-    q->len -= (uint32_t)len;
+    uint32_t left = (uint32_t)len;
+
+    q->len -= left;
     while (q->tail != NULL) {
         struct smux__chunk *head = q->tail->next;
         uint32_t in_use = head->end - head->begin;
-        uint32_t n = in_use < len ? in_use : (uint32_t)len;
-        head->begin += n;
-        len -= n;
-        if (n < in_use || head == keep) {
-            break;
+        if (left < in_use) {
+            head->begin += left;
+            return;
+        }
+        head->begin = head->end;
+        left -= in_use;
+        if (head == keep) {
+            return;
         }
         queue_pop(q, pool);
-        if (len == 0) {
-            break;
+        if (left == 0) {
+            return;
         }
     }
+}
+
+size_t smux__queue_read_pieces(struct smux__queue *q, struct smux__pool *pool, void *buf,
+                               size_t len, const struct smux__chunk *keep)
+{
+    size_t done = 0;
+
+    while (done < len && q->len > 0) {
+        const struct smux__chunk *head = q->tail->next;
+        size_t n = head->end - head->begin;
+        if (n > len - done) {
+            n = len - done;
+        }
+        memcpy((uint8_t *)buf + done, head->base + head->begin, n);
+        smux__queue_consume(q, pool, n, keep);
+        done += n;
+    }
+    return done;
 }
 
 void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool)

@@ -10,6 +10,8 @@
 
 #include "chunk.h"
 
+#include <string.h>
+
 struct smux__queue {
     struct smux__chunk *tail; /* NULL when there are no chunks */
     uint32_t len;             /* bytes in use over all chunks */
@@ -19,10 +21,6 @@ struct smux__queue {
  * bytes. Returns that chunk, or NULL when there is no memory. */
 struct smux__chunk *smux__queue_reserve(struct smux__queue *q, struct smux__pool *pool, size_t want,
                                         bool charged);
-
-/* Copies bytes in. Returns how many; fewer than len only when memory ran out. */
-size_t smux__queue_append(struct smux__queue *q, struct smux__pool *pool, const void *data,
-                          size_t len, bool charged);
 
 /* Appends a chunk as it is, and takes over its reference. */
 void smux__queue_push(struct smux__queue *q, struct smux__chunk *chunk);
@@ -46,6 +44,51 @@ void smux__queue_clear(struct smux__queue *q, struct smux__pool *pool);
 static inline struct smux__chunk *smux__queue_head(const struct smux__queue *q)
 {
     return q->tail != NULL ? q->tail->next : NULL;
+}
+
+/* What smux__queue_append() and smux__queue_read() do for more than one chunk. */
+size_t smux__queue_append_pieces(struct smux__queue *q, struct smux__pool *pool, const void *data,
+                                 size_t len, bool charged);
+size_t smux__queue_read_pieces(struct smux__queue *q, struct smux__pool *pool, void *buf,
+                               size_t len, const struct smux__chunk *keep);
+
+/* Copies bytes in. Returns how many; fewer than len only when memory ran out. */
+static inline size_t smux__queue_append(struct smux__queue *q, struct smux__pool *pool,
+                                        const void *data, size_t len, bool charged)
+{
+    struct smux__chunk *tail = q->tail;
+
+    if (tail == NULL && len <= SMUX__CHUNK_MAX) {
+        tail = smux__chunk_new(pool, len, charged);
+        if (tail == NULL) {
+            return 0;
+        }
+        tail->next = tail;
+        q->tail = tail;
+    } else if (tail == NULL || smux__chunk_room(tail) < len) {
+        return smux__queue_append_pieces(q, pool, data, len, charged);
+    }
+    memcpy(tail->base + tail->end, data, len);
+    tail->end += (uint32_t)len;
+    q->len += (uint32_t)len;
+    return len;
+}
+
+/* Copies up to len bytes out and drops them. Returns how many. `keep` as above. */
+static inline size_t smux__queue_read(struct smux__queue *q, struct smux__pool *pool, void *buf,
+                                      size_t len, const struct smux__chunk *keep)
+{
+    struct smux__chunk *only = q->tail;
+    size_t n = q->len;
+
+    if (only == NULL || only->next != only || only == keep || n > len) {
+        return smux__queue_read_pieces(q, pool, buf, len, keep);
+    }
+    memcpy(buf, only->base + only->begin, n);
+    q->tail = NULL;
+    q->len = 0;
+    smux__chunk_unref(pool, only);
+    return n;
 }
 
 #endif

@@ -1,5 +1,7 @@
 #include "scheduler.h"
 
+#include "bits.h"
+
 #include <assert.h>
 
 /* Fresh streams pass the waiting ones with so many default turns in all, and then one frame of
@@ -99,15 +101,6 @@ void smux__scheduler_leave(struct smux__scheduler *scheduler, struct smux_estrea
     }
 }
 
-/* Of a number from 1 to 255. */
-static unsigned highest_bit(uint32_t bits)
-{
-    const uint32_t of_four = 0xffffaa50u; /* two bits for each number below 16: its highest bit */
-    unsigned upper = bits > 15 ? 4 : 0;
-
-    return upper + (of_four >> (2 * (bits >> upper)) & 3);
-}
-
 /* The stream is the first of those that wait and has used up its credit. If it has got its
  * quantum of this round already, so have all behind it: the next round begins. */
 static void grant_turn(const struct smux__scheduler *scheduler, struct smux__class *class,
@@ -145,7 +138,7 @@ static struct smux_estream *pass_turns(const struct smux__scheduler *scheduler,
 
 struct smux_estream *smux__scheduler_next(struct smux__scheduler *scheduler)
 {
-    struct smux__class *class = &scheduler->classes[highest_bit(scheduler->busy)];
+    struct smux__class *class = &scheduler->classes[smux__highest_bit(scheduler->busy)];
     struct smux_estream *stream = class->waiting.head;
 
     if (class->fresh.head != NULL && (stream == NULL || class->fresh_left > 0)) {
