@@ -100,6 +100,7 @@ struct smux_engine {
 
     uint64_t born_us;
     uint64_t now_us;          /* as of the last call that told it */
+    uint32_t now_ms;          /* the same since birth, in milliseconds modulo 2^32 */
     bool now_is_old;          /* streams were used since then: see smux__engine_enter() */
     uint8_t undated;          /* enum smux__moment: times that were noted meanwhile */
     uint64_t last_in_us;      /* last byte received, or end of a pause */
@@ -185,9 +186,6 @@ static inline void smux__engine_note(smux_engine *e, uint64_t *out_us, enum smux
     }
 }
 
-/* Milliseconds since birth, modulo 2^32. */
-uint32_t smux__engine_now_ms(const smux_engine *e);
-
 /* --- decoder.c --- */
 
 /* Memory that received data may take: what is configured, and what windows have grown. */
@@ -205,8 +203,17 @@ static inline bool smux__engine_has_budget(const smux_engine *e)
 /* Notes the beginning or the end of a pause [BKT-4]. */
 void smux__decoder_note_pause(smux_engine *e);
 
-/* Goes on decoding after memory was released. */
-void smux__decoder_resume(smux_engine *e);
+/* Goes on decoding, or notes that it could. */
+void smux__decoder_resume_now(smux_engine *e);
+
+/* The same after memory was released: mostly there is nothing to go on with. */
+static inline void smux__decoder_resume(smux_engine *e)
+{
+    if (e->paused_since_us != SMUX_NEVER || e->intake.buffer != NULL ||
+        !smux__engine_has_budget(e)) {
+        smux__decoder_resume_now(e);
+    }
+}
 
 /* Forgets a stream that goes away or is not to get more. */
 void smux__decoder_forget(smux_engine *e, struct smux_estream *stream);
@@ -233,13 +240,28 @@ void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t le
 
 /* --- stream.c --- */
 
-struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id);
+static inline struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id)
+{
+    if (e->last_found == NULL || e->last_found->id != id) {
+        e->last_found = smux__table_find(&e->table, id);
+    }
+    return e->last_found;
+}
 
 /* Makes a stream and puts it into the table; NULL without memory. */
 struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flags);
 
 /* Lets go of a stream as far as its state allows; it may be freed. */
-void smux__stream_settle(smux_engine *e, struct smux_estream *stream);
+void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream);
+
+/* The same; as long as our direction goes on nothing can be let go of. */
+static inline void smux__stream_settle(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_FIN_SENT) ||
+        !smux__stream_is(stream, STREAM_IN_TABLE | STREAM_HANDLE)) {
+        smux__stream_settle_now(e, stream);
+    }
+}
 
 /* Notes that nothing more will be sent for a stream. */
 void smux__stream_sent_fin(smux_engine *e, struct smux_estream *stream);
@@ -257,7 +279,13 @@ void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status)
 void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream);
 
 /* Puts a stream that the application holds into the list of those with news. */
-void smux__stream_notify(smux_engine *e, struct smux_estream *stream);
+static inline void smux__stream_notify(smux_engine *e, struct smux_estream *stream)
+{
+    if ((stream->flags & (STREAM_HANDLE | STREAM_IN_READY)) == STREAM_HANDLE) {
+        stream->flags |= STREAM_IN_READY;
+        smux__ready_push(&e->ready, stream);
+    }
+}
 
 /* Starts the timer of a stream from now on, for the time that this kind runs; not if that is
  * configured never to end. */
@@ -277,13 +305,31 @@ void smux__stream_timers_run(smux_engine *e);
 /* The opener's table has the stream now: lets our frames go [OPN-5]. */
 void smux__stream_unguard(smux_engine *e, struct smux_estream *stream);
 
-/* Something arrived for the stream: ends the guard, counts as an answer. */
-void smux__stream_heard(smux_engine *e, struct smux_estream *stream);
+/* The first frame for the stream arrived: ends the guard, counts as an answer. */
+void smux__stream_heard_first(smux_engine *e, struct smux_estream *stream);
+
+/* Something arrived for the stream. */
+static inline void smux__stream_heard(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_GUARDED) ||
+        (stream->flags & (STREAM_LOCAL | STREAM_ANSWERED)) == STREAM_LOCAL) {
+        smux__stream_heard_first(e, stream);
+    }
+}
 
 /* --- read.c --- */
 
 /* Credit that the peer was granted and has not used [BKT-7]. */
-int64_t smux__stream_credit(const struct smux_estream *stream);
+static inline int64_t smux__stream_credit(const struct smux_estream *stream)
+{
+    const uint32_t counted = STREAM_IN_TABLE | STREAM_UPD_SENT;
+
+    if ((stream->flags & (counted | STREAM_FIN_RCVD)) != counted || stream->error != SMUX_OK) {
+        return 0;
+    }
+    int32_t left = (int32_t)(stream->updated_at + stream->advertised - (uint32_t)stream->received);
+    return left > 0 ? left : 0;
+}
 
 /* Notes that the application has read, and counts it as consumption. */
 void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t len);
@@ -291,8 +337,18 @@ void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t
 /* Counts consumption and decides whether an update is due [UPD-2]. */
 void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len);
 
-/* Tells the peer a window ahead of the first reading when the budget is in demand. */
-void smux__stream_warn(smux_engine *e, struct smux_estream *stream);
+/* Tells the peer a window ahead of the first reading. */
+void smux__stream_warn_now(smux_engine *e, struct smux_estream *stream);
+
+/* The same, when the budget is in demand [UPD-7]: without a word from us each stream may bring
+ * 262144 bytes that nobody reads. */
+static inline void smux__stream_warn(smux_engine *e, struct smux_estream *stream)
+{
+    if (e->pool.charged >= e->config.max_receive_buffer / 8 && e->version == 2 &&
+        !smux__stream_is(stream, STREAM_UPD_SENT | STREAM_FIN_RCVD)) {
+        smux__stream_warn_now(e, stream);
+    }
+}
 
 /* Chooses the window to advertise, and notes that it was [UPD-1, BKT-7]. */
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream);
@@ -308,6 +364,14 @@ void smux__send_init(smux_engine *e);
 
 /* Puts a stream into the lists in which its state wants it to be. */
 void smux__send_schedule(smux_engine *e, struct smux_estream *stream);
+
+/* The same after something was added to its send queue. */
+static inline void smux__send_schedule_data(smux_engine *e, struct smux_estream *stream)
+{
+    if (!smux__stream_is(stream, STREAM_IN_DATA)) {
+        smux__send_schedule(e, stream);
+    }
+}
 
 /* Takes a stream from the scheduler of payload. */
 void smux__send_unschedule(smux_engine *e, struct smux_estream *stream);

@@ -30,40 +30,42 @@ static void fail_frame(smux_engine *e, const char *what, uint32_t number)
     smux__engine_fail(e, SMUX_EPROTO, why);
 }
 
-/* [FRM-5, VER-2, VER-4] */
-static bool judge_version(smux_engine *e, const struct smux__header *h)
+/* [FRM-5, VER-4] */
+static void fail_version(smux_engine *e, const struct smux__header *h)
 {
-    struct smux__decoder *d = &e->decoder;
+    const struct smux__decoder *d = &e->decoder;
+    char why[120];
+    struct smux__text text;
+
+    if (d->begun) {
+        fail_frame(e, "frame of another protocol version: ", h->version);
+        return;
+    }
+    smux__text_init(&text, why, sizeof(why));
+    smux__text_guess_peer(&text, d->head, SMUX__HEADER_LEN, e->version);
+    smux__engine_fail(e, SMUX_EPROTO, why);
+}
+
+/* The first header, or one of a wrong version [VER-2]. */
+static bool judge_first(smux_engine *e, const struct smux__header *h)
+{
     bool known = h->version == 1 || h->version == 2;
 
     if (e->version == 0 && known && h->cmd <= SMUX__CMD_UPD) {
         e->version = h->version;
     }
     if (known && h->version == e->version) {
-        d->begun = true;
+        e->decoder.begun = true;
         return true;
     }
-    if (d->begun) {
-        fail_frame(e, "frame of another protocol version: ", h->version);
-        return false;
-    }
-    char why[120];
-    struct smux__text text;
-    smux__text_init(&text, why, sizeof(why));
-    smux__text_guess_peer(&text, d->head, SMUX__HEADER_LEN, e->version);
-    smux__engine_fail(e, SMUX_EPROTO, why);
+    fail_version(e, h);
     return false;
 }
 
-/* [FRM-5..8] */
-static bool judge_header(smux_engine *e, const struct smux__header *h)
+/* Of other commands than PSH, whose length is free [FRM-4, FRM-6..8]. */
+static bool judge_command(smux_engine *e, const struct smux__header *h)
 {
-    if (!judge_version(e, h)) {
-        return false;
-    }
     switch (h->cmd) {
-    case SMUX__CMD_PSH:
-        return true;
     case SMUX__CMD_SYN:
     case SMUX__CMD_FIN:
     case SMUX__CMD_NOP:
@@ -86,6 +88,14 @@ static bool judge_header(smux_engine *e, const struct smux__header *h)
         fail_frame(e, "unknown command: ", h->cmd);
         return false;
     }
+}
+
+static bool judge_header(smux_engine *e, const struct smux__header *h)
+{
+    if (!(e->decoder.begun && h->version == e->version) && !judge_first(e, h)) {
+        return false;
+    }
+    return h->cmd == SMUX__CMD_PSH || judge_command(e, h);
 }
 
 static void frame_done(struct smux__decoder *d)
@@ -114,9 +124,11 @@ static void dispatch(smux_engine *e, const struct smux__header *h)
 {
     struct smux__decoder *d = &e->decoder;
 
-    if (h->cmd != SMUX__CMD_PSH) {
-        d->last_body = 0; /* the next frame may be small again */
+    if (h->cmd == SMUX__CMD_PSH) {
+        begin_body(e, h);
+        return;
     }
+    d->last_body = 0; /* the next frame may be small again */
     switch (h->cmd) {
     case SMUX__CMD_SYN:
         e->stats.frames_in.syn++;
@@ -127,9 +139,6 @@ static void dispatch(smux_engine *e, const struct smux__header *h)
         e->stats.frames_in.fin++;
         frame_done(d);
         smux__receive_fin(e, h->id);
-        break;
-    case SMUX__CMD_PSH:
-        begin_body(e, h);
         break;
     case SMUX__CMD_NOP:
         e->stats.frames_in.nop++;
@@ -158,10 +167,12 @@ static size_t decode_head(smux_engine *e, const uint8_t *data, size_t len)
         d->head_len < SMUX__HEADER_LEN ? SMUX__HEADER_LEN : SMUX__HEADER_LEN + SMUX__UPD_LEN;
     size_t n = want - d->head_len;
 
-    if (n > len) {
-        n = len;
+    if (n == SMUX__HEADER_LEN && len >= n) {
+        memcpy(d->head + d->head_len, data, SMUX__HEADER_LEN); /* nearly always: one move */
+    } else {
+        n = n < len ? n : len;
+        memcpy(d->head + d->head_len, data, n);
     }
-    memcpy(d->head + d->head_len, data, n);
     d->head_len += (uint32_t)n;
     if (d->head_len < want) {
         return n;
@@ -265,7 +276,7 @@ static void decode_buffer(smux_engine *e)
     smux__decoder_note_pause(e);
 }
 
-void smux__decoder_resume(smux_engine *e)
+void smux__decoder_resume_now(smux_engine *e)
 {
     if (e->decoder.busy || e->intake.under_way) {
         return;

@@ -318,6 +318,7 @@ void smux__engine_set_now(smux_engine *e, uint64_t now_us)
 {
     if (now_us > e->now_us) {
         e->now_us = now_us;
+        e->now_ms = (uint32_t)((now_us - e->born_us) / 1000);
     }
     if (e->now_is_old) {
         e->now_is_old = false;
@@ -334,11 +335,6 @@ void smux__engine_plan_trim(smux_engine *e)
     if (e->trim_at_us == SMUX_NEVER && e->pool.cached > 0) {
         e->trim_at_us = e->now_us + TRIM_US;
     }
-}
-
-uint32_t smux__engine_now_ms(const smux_engine *e)
-{
-    return (uint32_t)((e->now_us - e->born_us) / 1000);
 }
 
 static bool keepalive_armed(const smux_engine *e)
@@ -415,7 +411,7 @@ static uint64_t refusal_at(const smux_engine *e)
         return SMUX_NEVER;
     }
     /* One that is due waits for the transport, not for the clock. */
-    int32_t left_ms = (int32_t)(r->ring[r->head].due_ms - smux__engine_now_ms(e));
+    int32_t left_ms = (int32_t)(r->ring[r->head].due_ms - e->now_ms);
     uint64_t into_ms = (e->now_us - e->born_us) % 1000;
     return left_ms > 0 ? e->now_us - into_ms + (uint64_t)left_ms * 1000 : SMUX_NEVER;
 }

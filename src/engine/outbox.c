@@ -2,50 +2,19 @@
 
 #include <string.h>
 
-static struct smux__piece *piece_at(struct smux__outbox *box, uint32_t i)
+bool smux__outbox_renew_scratch(struct smux__outbox *box, struct smux__pool *pool)
 {
-    return &box->pieces[(box->head + i) % SMUX__OUTBOX_PIECES];
-}
-
-uint8_t *smux__outbox_pack(struct smux__outbox *box, struct smux__pool *pool, uint32_t len)
-{
-    if (smux__outbox_free_pieces(box) == 0) {
-        return NULL;
-    }
-    if (box->scratch != NULL && smux__chunk_room(box->scratch) < len) {
+    if (box->scratch != NULL) {
         smux__chunk_unref(pool, box->scratch);
-        box->scratch = NULL;
     }
-    if (box->scratch == NULL) {
-        box->scratch = smux__chunk_new(pool, SMUX__SCRATCH_LEN, false);
-        if (box->scratch == NULL) {
-            return NULL;
-        }
-    }
-    return box->scratch->base + box->scratch->end;
-}
-
-void smux__outbox_packed(struct smux__outbox *box, uint32_t len)
-{
-    struct smux__chunk *scratch = box->scratch;
-    uint8_t *data = scratch->base + scratch->end;
-
-    scratch->end += len;
-    if (box->count > 0) {
-        struct smux__piece *last = piece_at(box, box->count - 1);
-        if (last->data + last->len == data && last->chunk == scratch) {
-            last->len += len;
-            box->len += len;
-            return;
-        }
-    }
-    smux__outbox_push(box, scratch, data, len);
+    box->scratch = smux__chunk_new(pool, SMUX__SCRATCH_LEN, false);
+    return box->scratch != NULL;
 }
 
 void smux__outbox_push(struct smux__outbox *box, struct smux__chunk *chunk, const uint8_t *data,
                        uint32_t len)
 {
-    struct smux__piece *piece = piece_at(box, box->count++);
+    struct smux__piece *piece = smux__outbox_piece(box, box->count++);
 
     piece->chunk = smux__chunk_ref(chunk);
     piece->data = data;
@@ -71,7 +40,7 @@ void *smux__outbox_consume(struct smux__outbox *box, struct smux__pool *pool, si
     void *owner = NULL;
 
     while (*len > 0 && owner == NULL) {
-        struct smux__piece *first = piece_at(box, 0);
+        struct smux__piece *first = smux__outbox_piece(box, 0);
         uint32_t n = first->len < *len ? first->len : (uint32_t)*len;
         box->len -= n;
         *len -= n;
@@ -126,7 +95,7 @@ static bool piece_detach(struct smux__piece *piece, struct smux__pool *pool)
 bool smux__outbox_detach(struct smux__outbox *box, struct smux__pool *pool, const void *owner)
 {
     for (uint32_t i = 0; i < box->count; i++) {
-        struct smux__piece *piece = piece_at(box, i);
+        struct smux__piece *piece = smux__outbox_piece(box, i);
         if (smux__loan_owner(piece->chunk) == owner && !piece_detach(piece, pool)) {
             return false;
         }
@@ -137,7 +106,7 @@ bool smux__outbox_detach(struct smux__outbox *box, struct smux__pool *pool, cons
 void smux__outbox_clear(struct smux__outbox *box, struct smux__pool *pool)
 {
     for (uint32_t i = 0; i < box->count; i++) {
-        smux__chunk_unref(pool, piece_at(box, i)->chunk);
+        smux__chunk_unref(pool, smux__outbox_piece(box, i)->chunk);
     }
     box->count = 0;
     box->len = 0;

@@ -28,20 +28,52 @@ struct smux__outbox {
     struct smux__chunk *scratch;
 };
 
-/* Room for `len` contiguous bytes, to be followed by smux__outbox_packed(); NULL when there is
- * no piece or no memory left. */
-uint8_t *smux__outbox_pack(struct smux__outbox *box, struct smux__pool *pool, uint32_t len);
-
-/* Appends the first `len` bytes of that room. */
-void smux__outbox_packed(struct smux__outbox *box, uint32_t len);
+/* Takes another scratch chunk. False without memory. */
+bool smux__outbox_renew_scratch(struct smux__outbox *box, struct smux__pool *pool);
 
 /* Appends bytes of a chunk, taking a reference of its own. There must be a free piece. */
 void smux__outbox_push(struct smux__outbox *box, struct smux__chunk *chunk, const uint8_t *data,
                        uint32_t len);
 
+static inline struct smux__piece *smux__outbox_piece(struct smux__outbox *box, uint32_t i)
+{
+    return &box->pieces[(box->head + i) % SMUX__OUTBOX_PIECES];
+}
+
 static inline uint32_t smux__outbox_free_pieces(const struct smux__outbox *box)
 {
     return SMUX__OUTBOX_PIECES - box->count;
+}
+
+/* Room for `len` contiguous bytes, to be followed by smux__outbox_packed(); NULL when there is
+ * no piece or no memory left. */
+static inline uint8_t *smux__outbox_pack(struct smux__outbox *box, struct smux__pool *pool,
+                                         uint32_t len)
+{
+    if (smux__outbox_free_pieces(box) == 0) {
+        return NULL;
+    }
+    if ((box->scratch == NULL || smux__chunk_room(box->scratch) < len) &&
+        !smux__outbox_renew_scratch(box, pool)) {
+        return NULL;
+    }
+    return box->scratch->base + box->scratch->end;
+}
+
+/* Appends the first `len` bytes of that room: to the last piece, if that lies in the scratch chunk,
+ * too, as it ends there then. */
+static inline void smux__outbox_packed(struct smux__outbox *box, uint32_t len)
+{
+    struct smux__chunk *scratch = box->scratch;
+    struct smux__piece *last = smux__outbox_piece(box, box->count - 1);
+
+    if (box->count > 0 && last->chunk == scratch) {
+        last->len += len;
+        box->len += len;
+    } else {
+        smux__outbox_push(box, scratch, scratch->base + scratch->end, len);
+    }
+    scratch->end += len;
 }
 
 /* Shows the first pieces; returns their number. */

@@ -12,17 +12,6 @@
 
 /* --- credit ------------------------------------------------------------------------------ */
 
-int64_t smux__stream_credit(const struct smux_estream *stream)
-{
-    const uint32_t counted = STREAM_IN_TABLE | STREAM_UPD_SENT;
-
-    if ((stream->flags & (counted | STREAM_FIN_RCVD)) != counted || stream->error != SMUX_OK) {
-        return 0;
-    }
-    int32_t left = (int32_t)(stream->updated_at + stream->advertised - (uint32_t)stream->received);
-    return left > 0 ? left : 0;
-}
-
 static bool update_is_due(const struct smux_estream *stream)
 {
     uint32_t since = (uint32_t)stream->consumed - stream->updated_at;
@@ -85,12 +74,9 @@ static uint32_t choose_window(const smux_engine *e, const struct smux_estream *s
     return clamp_window(left > grown ? grown + (left - grown) / 2 : left, MIN_WINDOW, most);
 }
 
-/* [UPD-7]: without a word from us each stream may bring 262144 bytes that nobody reads. */
-void smux__stream_warn(smux_engine *e, struct smux_estream *stream)
+void smux__stream_warn_now(smux_engine *e, struct smux_estream *stream)
 {
-    if (e->version == 2 && e->pool.charged >= e->config.max_receive_buffer / 8 &&
-        !smux__stream_is(stream, STREAM_UPD_SENT | STREAM_FIN_RCVD) &&
-        choose_window(e, stream) < SMUX__INITIAL_WINDOW) {
+    if (choose_window(e, stream) < SMUX__INITIAL_WINDOW) {
         stream->flags |= STREAM_UPD_DUE;
         smux__send_schedule(e, stream);
     }
@@ -134,31 +120,31 @@ int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out
     return *out_n > 0 ? SMUX_OK : read_status(e, stream);
 }
 
-void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
+/* What follows when len bytes have left the receive queue. */
+static void was_taken(smux_engine *e, struct smux_estream *stream, size_t len)
 {
-    assert(len <= stream->in.len);
     smux__engine_enter(e);
-    smux__queue_consume(&stream->in, &e->pool, len, e->intake.direct);
     smux__stream_was_read(e, stream, (uint32_t)len);
     smux__stream_settle(e, stream);
     smux__decoder_resume(e);
 }
 
+void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
+{
+    assert(len <= stream->in.len);
+    smux__queue_consume(&stream->in, &e->pool, len, e->intake.direct);
+    was_taken(e, stream, len);
+}
+
 int smux_estream_read(smux_engine *e, smux_estream *stream, void *buf, size_t len, size_t *out_len)
 {
-    struct smux_iov iov[8];
     size_t done = 0;
 
-    while (done < len && stream->in.len > 0) {
-        int n = smux__queue_peek(&stream->in, iov, 8);
-        size_t batch = 0;
-        for (int i = 0; i < n && done + batch < len; i++) {
-            size_t piece = iov[i].len < len - done - batch ? iov[i].len : len - done - batch;
-            memcpy((uint8_t *)buf + done + batch, iov[i].base, piece);
-            batch += piece;
-        }
-        done += batch;
-        smux_estream_consume(e, stream, batch);
+    while (done < len && stream->in.len > 0) { /* there may be more when memory was released */
+        size_t n = smux__queue_read(&stream->in, &e->pool, (uint8_t *)buf + done, len - done,
+                                    e->intake.direct);
+        done += n;
+        was_taken(e, stream, n);
     }
     *out_len = done;
     return done > 0 || len == 0 ? SMUX_OK : read_status(e, stream);

@@ -193,10 +193,7 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
         e->stats.psh_after_fin++;
         return NULL;
     }
-    if (stream->error != SMUX_OK) { /* [R17] */
-        return NULL;
-    }
-    if (smux__stream_is(stream, STREAM_CLOSED)) { /* [RCV-11] */
+    if (stream->error != SMUX_OK || smux__stream_is(stream, STREAM_CLOSED)) { /* [R17, RCV-11] */
         return NULL;
     }
     if (overruns(e, stream, len)) { /* [UPD-9] */
@@ -222,9 +219,13 @@ void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len)
 
 void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
-    e->credit -= smux__stream_credit(stream);
-    stream->received += len;
-    e->credit += smux__stream_credit(stream);
+    if (smux__stream_is(stream, STREAM_UPD_SENT)) {
+        e->credit -= smux__stream_credit(stream);
+        stream->received += len;
+        e->credit += smux__stream_credit(stream);
+    } else {
+        stream->received += len;
+    }
     e->stats.payload_in += len;
     if (stream->tuning != NULL) {
         smux__tune_received(e, stream);
@@ -238,11 +239,8 @@ static uint32_t payload_to_post(smux_engine *e, struct smux_estream *stream, con
                                 uint32_t len)
 {
     struct smux__post *post = &e->post;
-    size_t n = post->size - post->len;
+    size_t n = stream->in.len == 0 ? post->size - post->len : 0;
 
-    if (post->stream != stream || stream->in.len > 0) {
-        return 0;
-    }
     if (n > len) {
         n = len;
     }
@@ -258,7 +256,7 @@ static uint32_t payload_to_post(smux_engine *e, struct smux_estream *stream, con
 void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
                            uint32_t len, uint32_t left)
 {
-    uint32_t done = payload_to_post(e, stream, data, len);
+    uint32_t done = e->post.stream == stream ? payload_to_post(e, stream, data, len) : 0;
 
     if (done == len) {
         return;
@@ -266,7 +264,7 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
     /* What does not fit into the last chunk goes into a new one, which is asked for with all that
      * the frame still has in mind, so that its later pieces find room there. */
     size_t n = 0;
-    if (smux__queue_reserve(&stream->in, &e->pool, left - done, true) != NULL) {
+    if (len == left || smux__queue_reserve(&stream->in, &e->pool, left - done, true) != NULL) {
         n = smux__queue_append(&stream->in, &e->pool, data + done, len - done, true);
         smux__receive_book(e, stream, (uint32_t)n);
     }

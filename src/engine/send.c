@@ -64,12 +64,20 @@ static void set_timer(smux_engine *e, struct smux_estream *stream, enum smux__ti
     }
 }
 
+/* No payload waits for more room any more. */
+static void stop_waiting(struct smux_estream *stream)
+{
+    if (smux__timer_running(&stream->timer)) {
+        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
+        smux__stream_timer_stop(stream, TIMER_SILLY);
+    }
+}
+
 /* Payload waits and version, window and silly-window rule let some of it go. */
 static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
 {
     if (stream->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
-        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* what waited was taken back */
-        smux__stream_timer_stop(stream, TIMER_SILLY);
+        stop_waiting(stream); /* what waited was taken back */
         return false;
     }
     uint32_t room = smux__send_room(e, stream);
@@ -81,13 +89,13 @@ static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
         }
         return false;
     }
-    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
     if (e->version == 2 && !smux__stream_is(stream, STREAM_SILLY_OVER) &&
         smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, stream->out.len)) {
+        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
         set_timer(e, stream, TIMER_SILLY);
         return false;
     }
-    smux__stream_timer_stop(stream, TIMER_SILLY);
+    stop_waiting(stream);
     return true;
 }
 
@@ -96,7 +104,7 @@ static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
 static bool must_linger(smux_engine *e, struct smux_estream *stream)
 {
     uint32_t linger_ms = e->config.fin_linger_ms;
-    uint32_t since_ms = smux__engine_now_ms(e) - stream->last_sent_ms;
+    uint32_t since_ms = e->now_ms - stream->last_sent_ms;
 
     if (!smux__stream_is(stream, STREAM_FIN_RCVD) || stream->error != SMUX_OK || e->draining ||
         e->input_ended || linger_ms == SMUX_OFF || stream->sent == 0 || since_ms >= linger_ms) {
@@ -105,8 +113,7 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     if (e->version == 2 && stream->window.acked == (uint32_t)stream->sent) {
         return false;
     }
-    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* what waited was taken back */
-    smux__stream_timer_stop(stream, TIMER_SILLY);
+    stop_waiting(stream);                       /* what waited was taken back */
     if (!smux__timer_running(&stream->timer)) { /* right also if the clock is old */
         smux__stream_timer_start_at(e, stream, TIMER_LINGER,
                                     e->now_us + (uint64_t)(linger_ms - since_ms) * 1000);
@@ -177,26 +184,43 @@ void smux__send_unschedule(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
+static void schedule_control(smux_engine *e, struct smux_estream *stream)
 {
-    if (e->error != SMUX_OK || !smux__stream_is(stream, STREAM_IN_TABLE) ||
-        smux__stream_is(stream, STREAM_GUARDED)) {
+    if (!smux__stream_is(stream, STREAM_SYN_DUE | STREAM_UPD_DUE) && !fin_may_go(e, stream)) {
         return;
     }
-    if (!smux__stream_is(stream, STREAM_IN_CONTROL | STREAM_SYN_HELD) &&
-        (smux__stream_is(stream, STREAM_SYN_DUE | STREAM_UPD_DUE) || fin_may_go(e, stream))) {
-        if (smux__stream_is(stream, STREAM_SYN_DUE) && must_hold_syn(e)) {
-            control_push(&e->held, stream, STREAM_SYN_HELD);
-        } else {
-            control_enter(e, stream);
-        }
+    if (smux__stream_is(stream, STREAM_SYN_DUE) && must_hold_syn(e)) {
+        control_push(&e->held, stream, STREAM_SYN_HELD);
+    } else {
+        control_enter(e, stream);
     }
+}
+
+static void schedule_data(smux_engine *e, struct smux_estream *stream)
+{
     if (smux__stream_is(stream, STREAM_IN_DATA) &&
         (stream->out.len == 0 || smux__send_room(e, stream) == 0)) {
-        smux__send_unschedule(e, stream); /* reclaimed, or the window shrank, while it waited */
+        smux__scheduler_leave(&e->data, stream); /* reclaimed, or the window shrank meanwhile */
     }
     if (!smux__stream_is(stream, STREAM_IN_DATA) && payload_may_go(e, stream)) {
         smux__scheduler_join(&e->data, stream);
+    }
+}
+
+void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
+{
+    const uint32_t due = STREAM_SYN_DUE | STREAM_UPD_DUE | STREAM_FIN_WANTED;
+    uint32_t flags = stream->flags;
+
+    if (e->error != SMUX_OK || (flags & (STREAM_IN_TABLE | STREAM_GUARDED)) != STREAM_IN_TABLE) {
+        return;
+    }
+    if ((flags & due) != 0 && (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
+        schedule_control(e, stream);
+    }
+    if (stream->out.len > 0 || smux__timer_running(&stream->timer) ||
+        (flags & STREAM_IN_DATA) != 0) {
+        schedule_data(e, stream);
     }
 }
 
@@ -246,7 +270,7 @@ static uint32_t refusal_due_ms(const smux_engine *e)
 {
     uint32_t guard_ms = e->config.accept_guard_ms;
 
-    return smux__engine_now_ms(e) + (guard_ms == SMUX_OFF ? 0 : guard_ms + 1);
+    return e->now_ms + (guard_ms == SMUX_OFF ? 0 : guard_ms + 1);
 }
 
 void smux__send_refusal(smux_engine *e, uint32_t id)
@@ -277,7 +301,7 @@ static bool refusal_is_due(const smux_engine *e)
 {
     const struct smux__refusals *r = &e->refusals;
 
-    return r->count > 0 && (int32_t)(smux__engine_now_ms(e) - r->ring[r->head].due_ms) >= 0;
+    return r->count > 0 && (int32_t)(e->now_ms - r->ring[r->head].due_ms) >= 0;
 }
 
 /* --- frames ------------------------------------------------------------------------------ */
@@ -433,23 +457,15 @@ static uint32_t move_payload(smux_engine *e, struct smux_estream *stream, uint32
 static uint32_t form_small_psh(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
     uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + len);
-    struct smux_iov iov[8];
-    uint32_t done = 0;
 
     if (p == NULL) {
         return 0;
     }
-    int n = smux__queue_peek(&stream->out, iov, 8);
-    for (int i = 0; i < n && done < len; i++) {
-        uint32_t piece = smux__min_u32((uint32_t)iov[i].len, len - done);
-        memcpy(p + SMUX__HEADER_LEN + done, iov[i].base, piece);
-        done += piece;
-    }
-    seal_frame(e, p, SMUX__CMD_PSH, stream->id, done);
-    smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN + done);
-    e->send_queued -= done;
-    smux__queue_consume(&stream->out, &e->pool, done, NULL);
-    return done;
+    (void)smux__queue_read(&stream->out, &e->pool, p + SMUX__HEADER_LEN, len, NULL);
+    seal_frame(e, p, SMUX__CMD_PSH, stream->id, len);
+    smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN + len);
+    e->send_queued -= len;
+    return len;
 }
 
 /* Sends payload from where it is. Returns how much; 0 when there is no room. */
@@ -484,7 +500,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
     e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
     smux__scheduler_sent(&e->data, stream, len);
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
-    stream->last_sent_ms = smux__engine_now_ms(e);
+    stream->last_sent_ms = e->now_ms;
     stream->sent_ends_at = (uint32_t)e->stats.wire_out;
     e->payload_ends_at = e->stats.wire_out;
     e->stats.payload_out += len;
@@ -514,10 +530,12 @@ static bool form_data(smux_engine *e)
             return false;
         }
         tell_space(e, stream);
-        if (!payload_may_go(e, stream)) {
-            smux__send_unschedule(e, stream);
-            smux__send_schedule(e, stream); /* its FIN may be next */
-            smux__send_cut_starved(e, stream);
+        if (stream->out.len == 0 || !payload_may_go(e, stream)) {
+            smux__scheduler_leave(&e->data, stream);
+            if (stream->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
+                smux__send_schedule(e, stream); /* its FIN may be next */
+                smux__send_cut_starved(e, stream);
+            }
         }
     }
     return true;

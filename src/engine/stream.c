@@ -35,14 +35,6 @@ uint32_t smux_estream_id(const smux_estream *stream)
     return stream->id;
 }
 
-struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id)
-{
-    if (e->last_found == NULL || e->last_found->id != id) {
-        e->last_found = smux__table_find(&e->table, id);
-    }
-    return e->last_found;
-}
-
 /* --- timers ------------------------------------------------------------------------------ */
 
 static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind kind)
@@ -113,7 +105,7 @@ static void linger_over(smux_engine *e, struct smux_estream *stream)
     uint32_t taken = (uint32_t)(e->stats.wire_out - e->outbox.len);
 
     if ((int32_t)(stream->sent_ends_at - taken) > 0) {
-        stream->last_sent_ms = smux__engine_now_ms(e);
+        stream->last_sent_ms = e->now_ms;
     }
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);
@@ -207,7 +199,7 @@ static void await_no_answer(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-void smux__stream_heard(smux_engine *e, struct smux_estream *stream)
+void smux__stream_heard_first(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_GUARDED)) {
         smux__stream_timer_stop(stream, TIMER_GUARD);
@@ -242,14 +234,6 @@ struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flag
     e->n_streams++;
     e->n_unfinished++;
     return stream;
-}
-
-void smux__stream_notify(smux_engine *e, struct smux_estream *stream)
-{
-    if ((stream->flags & (STREAM_HANDLE | STREAM_IN_READY)) == STREAM_HANDLE) {
-        stream->flags |= STREAM_IN_READY;
-        smux__ready_push(&e->ready, stream);
-    }
 }
 
 /* The place it took among the peer's streams is free again (L1): the application has let go of it
@@ -385,7 +369,7 @@ static void tell_finished(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-void smux__stream_settle(smux_engine *e, struct smux_estream *stream)
+void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream)
 {
     tell_finished(e, stream);
     if (smux__stream_is(stream, STREAM_IN_CONTROL | STREAM_SYN_HELD)) {

@@ -13,6 +13,10 @@
 
 static int write_status(const smux_engine *e, const struct smux_estream *stream)
 {
+    if (stream->error == SMUX_OK && e->error == SMUX_OK && !e->input_ended &&
+        !smux__stream_is(stream, STREAM_FIN_WANTED)) {
+        return SMUX_OK;
+    }
     if (stream->error != SMUX_OK) {
         return stream->error;
     }
@@ -43,7 +47,7 @@ static struct smux__chunk *queued_loan(const struct smux_estream *stream)
     return chunk;
 }
 
-static size_t queued_loan_len(const struct smux_estream *stream)
+static uint32_t queued_loan_len(const struct smux_estream *stream)
 {
     const struct smux__chunk *loan =
         smux__stream_is(stream, STREAM_LENT) ? queued_loan(stream) : NULL;
@@ -52,23 +56,20 @@ static size_t queued_loan_len(const struct smux_estream *stream)
 }
 
 /* Bytes that may be queued now (L8). */
-static size_t write_space(const smux_engine *e, const struct smux_estream *stream)
+static uint32_t write_space(const smux_engine *e, const struct smux_estream *stream)
 {
-    size_t own = stream->out.len - queued_loan_len(stream);
-    size_t stream_max = e->config.max_stream_send_buffer;
-    size_t session_max = e->config.max_send_buffer;
-    size_t of_stream = stream_max > own ? stream_max - own : 0;
-    size_t of_session = session_max > e->send_queued ? session_max - (size_t)e->send_queued : 0;
-    size_t floor = STREAM_FLOOR > own ? STREAM_FLOOR - own : 0;
+    uint32_t own = stream->out.len - queued_loan_len(stream);
+    uint32_t stream_max = e->config.max_stream_send_buffer;
+    uint32_t session_max = e->config.max_send_buffer;
+    uint32_t of_stream = stream_max > own ? stream_max - own : 0;
+    uint32_t of_session = session_max > e->send_queued ? session_max - (uint32_t)e->send_queued : 0;
+    uint32_t floor = STREAM_FLOOR > own ? STREAM_FLOOR - own : 0;
 
-    if (of_session < floor) {
-        of_session = floor;
-    }
-    return of_stream < of_session ? of_stream : of_session;
+    return smux__min_u32(of_stream, smux__max_u32(of_session, floor));
 }
 
 /* SMUX_OK with space > 0, or why nothing can be written. */
-static int begin_write(smux_engine *e, struct smux_estream *stream, size_t *out_space)
+static int begin_write(smux_engine *e, struct smux_estream *stream, uint32_t *out_space)
 {
     int status = write_status(e, stream);
 
@@ -87,7 +88,7 @@ static int begin_write(smux_engine *e, struct smux_estream *stream, size_t *out_
 int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, size_t len,
                        size_t *out_len)
 {
-    size_t space = 0;
+    uint32_t space = 0;
     int status = begin_write(e, stream, &space);
 
     *out_len = 0;
@@ -99,14 +100,14 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
         stream->flags |= STREAM_WANTS_SPACE;
     }
     e->send_queued += *out_len;
-    smux__send_schedule(e, stream);
+    smux__send_schedule_data(e, stream);
     return *out_len > 0 ? SMUX_OK : SMUX_ENOMEM;
 }
 
 int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want,
                                struct smux_iov *out_iov)
 {
-    size_t space = 0;
+    uint32_t space = 0;
     int status = begin_write(e, stream, &space);
 
     if (status != SMUX_OK) {
@@ -133,7 +134,7 @@ void smux_estream_write_commit(smux_engine *e, smux_estream *stream, size_t len)
     stream->out.len += (uint32_t)len;
     e->send_queued += len;
     smux__queue_drop_empty_tail(&stream->out, &e->pool);
-    smux__send_schedule(e, stream);
+    smux__send_schedule_data(e, stream);
 }
 
 /* --- loans ------------------------------------------------------------------------------- */
@@ -156,7 +157,7 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
     smux__queue_push(&stream->out, loan);
     stream->loan_len = (uint32_t)len;
     stream->flags |= STREAM_LENT;
-    smux__send_schedule(e, stream);
+    smux__send_schedule_data(e, stream);
     return SMUX_OK;
 }
 
