@@ -295,6 +295,7 @@ void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
 void smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
                                  enum smux__timer_kind kind, uint64_t deadline_us);
 void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind);
+void smux__stream_timer_cancel(struct smux_estream *stream);
 
 /* Lets the timers that were started with an old clock run from now on. */
 void smux__stream_timers_date(smux_engine *e);

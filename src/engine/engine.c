@@ -235,6 +235,7 @@ static void truncate_streams(smux_engine *e)
         }
         truncate_stream(e, stream);
         if (smux__stream_is(stream, STREAM_CLOSED)) {
+            smux__stream_timer_cancel(stream);
             smux__sched_push(&closed, stream);
         }
     }

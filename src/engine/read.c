@@ -24,7 +24,7 @@ static bool update_is_due(const struct smux_estream *stream)
 static bool tail_is_due(smux_engine *e, struct smux_estream *stream)
 {
     if (!smux__stream_is(stream, STREAM_FIN_SENT) || stream->in.len > 0 ||
-        smux__timer_running(&stream->timer)) {
+        smux__stream_timer_runs(stream)) {
         return false;
     }
     smux__stream_timer_start(e, stream, TIMER_TAIL_UPD);

@@ -80,7 +80,7 @@ void smux__scheduler_join(struct smux__scheduler *scheduler, struct smux_estream
 {
     struct smux__class *class = class_of(scheduler, stream);
 
-    assert(!smux__stream_is(stream, STREAM_IN_DATA));
+    assert(!smux__stream_is(stream, STREAM_IN_DATA) && !smux__stream_timer_runs(stream));
     settle_credit(scheduler, class, stream);
     stream->flags |= STREAM_IN_DATA;
     if (stream->deficit > 0) {

@@ -57,46 +57,42 @@ void smux__send_is_read(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-static void set_timer(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind)
-{
-    if (!smux__timer_running(&stream->timer)) {
-        smux__stream_timer_start(e, stream, kind);
-    }
-}
-
-/* No payload waits for more room any more. */
-static void stop_waiting(struct smux_estream *stream)
-{
-    if (smux__timer_running(&stream->timer)) {
-        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
-        smux__stream_timer_stop(stream, TIMER_SILLY);
-    }
-}
-
 /* Payload waits and version, window and silly-window rule let some of it go. */
-static bool payload_may_go(smux_engine *e, struct smux_estream *stream)
+static bool payload_may_go(const smux_engine *e, const struct smux_estream *stream)
 {
     if (stream->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
-        stop_waiting(stream); /* what waited was taken back */
         return false;
     }
     uint32_t room = smux__send_room(e, stream);
-    if (room == 0) {
-        if (is_held_back(e, stream) && stream->sent < SMUX__INITIAL_WINDOW) {
-            set_timer(e, stream, TIMER_SILLY);
-        } else if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [FIN-9] */
-            set_timer(e, stream, TIMER_HALF_CLOSE);
-        }
-        return false;
+    return room > 0 &&
+           (e->version == 1 || smux__stream_is(stream, STREAM_SILLY_OVER) ||
+            !smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, stream->out.len));
+}
+
+/* How long payload that may not go waits, if that is limited. */
+static enum smux__timer_kind payload_wait(const smux_engine *e, const struct smux_estream *stream)
+{
+    if (stream->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
+        return TIMER_NONE;
     }
-    if (e->version == 2 && !smux__stream_is(stream, STREAM_SILLY_OVER) &&
-        smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, stream->out.len)) {
-        smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
-        set_timer(e, stream, TIMER_SILLY);
-        return false;
+    if (smux__send_room(e, stream) > 0 ||
+        (is_held_back(e, stream) && stream->sent < SMUX__INITIAL_WINDOW)) {
+        return TIMER_SILLY;
     }
-    stop_waiting(stream);
-    return true;
+    return smux__stream_is(stream, STREAM_FIN_RCVD) ? TIMER_HALF_CLOSE : TIMER_NONE; /* [FIN-9] */
+}
+
+/* Starts or stops the wait of payload; one that goes on is not begun anew. */
+static void wait_for_room(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind)
+{
+    if (stream->timer_kind == kind) {
+        return;
+    }
+    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
+    smux__stream_timer_stop(stream, TIMER_SILLY);
+    if (kind != TIMER_NONE && !smux__stream_timer_runs(stream)) {
+        smux__stream_timer_start(e, stream, kind);
+    }
 }
 
 /* [FIN-7]: the peer finished first and may not have read all yet. The wait counts from the last
@@ -113,8 +109,8 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     if (e->version == 2 && stream->window.acked == (uint32_t)stream->sent) {
         return false;
     }
-    stop_waiting(stream);                       /* what waited was taken back */
-    if (!smux__timer_running(&stream->timer)) { /* right also if the clock is old */
+    wait_for_room(e, stream, TIMER_NONE);   /* what waited was taken back */
+    if (!smux__stream_timer_runs(stream)) { /* right also if the clock is old */
         smux__stream_timer_start_at(e, stream, TIMER_LINGER,
                                     e->now_us + (uint64_t)(linger_ms - since_ms) * 1000);
     }
@@ -202,8 +198,14 @@ static void schedule_data(smux_engine *e, struct smux_estream *stream)
         (stream->out.len == 0 || smux__send_room(e, stream) == 0)) {
         smux__scheduler_leave(&e->data, stream); /* reclaimed, or the window shrank meanwhile */
     }
-    if (!smux__stream_is(stream, STREAM_IN_DATA) && payload_may_go(e, stream)) {
+    if (smux__stream_is(stream, STREAM_IN_DATA)) {
+        return;
+    }
+    if (payload_may_go(e, stream)) {
+        wait_for_room(e, stream, TIMER_NONE);
         smux__scheduler_join(&e->data, stream);
+    } else {
+        wait_for_room(e, stream, payload_wait(e, stream));
     }
 }
 
@@ -218,8 +220,7 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
     if ((flags & due) != 0 && (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
         schedule_control(e, stream);
     }
-    if (stream->out.len > 0 || smux__timer_running(&stream->timer) ||
-        (flags & STREAM_IN_DATA) != 0) {
+    if (stream->out.len > 0 || smux__stream_timer_runs(stream) || (flags & STREAM_IN_DATA) != 0) {
         schedule_data(e, stream);
     }
 }
@@ -530,7 +531,7 @@ static bool form_data(smux_engine *e)
             return false;
         }
         tell_space(e, stream);
-        if (stream->out.len == 0 || !payload_may_go(e, stream)) {
+        if (!payload_may_go(e, stream)) {
             smux__scheduler_leave(&e->data, stream);
             if (stream->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
                 smux__send_schedule(e, stream); /* its FIN may be next */

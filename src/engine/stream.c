@@ -54,18 +54,26 @@ static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind ki
         return TAIL_UPD_US;
     case TIMER_DISCARD:
         return DISCARD_US;
+    case TIMER_NONE:
     case TIMER_KINDS:
         break;
     }
     return SMUX_NEVER;
 }
 
+static void timer_start(struct smux__timer_list *list, struct smux_estream *stream,
+                        enum smux__timer_kind kind, uint64_t deadline_us)
+{
+    assert(!smux__stream_timer_runs(stream) &&
+           !smux__stream_is(stream, STREAM_IN_DATA | STREAM_DETACHED));
+    stream->timer_kind = kind & 15u;
+    smux__timer_start(list, &stream->timer, deadline_us);
+}
+
 void smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
                                  enum smux__timer_kind kind, uint64_t deadline_us)
 {
-    assert(!smux__timer_running(&stream->timer));
-    stream->timer_kind = kind & 15u;
-    smux__timer_start(&e->timers[kind], &stream->timer, deadline_us);
+    timer_start(&e->timers[kind], stream, kind, deadline_us);
 }
 
 void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
@@ -80,15 +88,21 @@ void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
         smux__stream_timer_start_at(e, stream, kind, e->now_us + duration_us);
         return;
     }
-    assert(!smux__timer_running(&stream->timer));
-    stream->timer_kind = kind & 15u;
-    smux__timer_start(&e->undated_timers, &stream->timer, 0);
+    timer_start(&e->undated_timers, stream, kind, 0);
+}
+
+void smux__stream_timer_cancel(struct smux_estream *stream)
+{
+    if (smux__stream_timer_runs(stream)) {
+        smux__timer_stop(&stream->timer);
+        stream->timer_kind = TIMER_NONE;
+    }
 }
 
 void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
 {
-    if (smux__timer_running(&stream->timer) && stream->timer_kind == kind) {
-        smux__timer_stop(&stream->timer);
+    if (stream->timer_kind == kind) {
+        smux__stream_timer_cancel(stream);
     }
 }
 
@@ -131,14 +145,15 @@ void smux__stream_timers_date(smux_engine *e)
 
     while ((timer = smux__timer_list_due(&e->undated_timers, e->now_us)) != NULL) {
         struct smux_estream *stream = timer_stream(timer);
-        smux__timer_stop(timer);
-        smux__stream_timer_start(e, stream, (enum smux__timer_kind)stream->timer_kind);
+        enum smux__timer_kind kind = (enum smux__timer_kind)stream->timer_kind;
+        smux__stream_timer_cancel(stream);
+        smux__stream_timer_start(e, stream, kind);
     }
 }
 
-static void timer_expired(smux_engine *e, struct smux_estream *stream)
+static void timer_expired(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind)
 {
-    switch ((enum smux__timer_kind)stream->timer_kind) {
+    switch (kind) {
     case TIMER_GUARD:
         smux__stream_unguard(e, stream);
         break;
@@ -164,6 +179,7 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream)
     case TIMER_DISCARD:
         smux__stream_settle(e, stream);
         break;
+    case TIMER_NONE:
     case TIMER_KINDS:
         break;
     }
@@ -171,11 +187,12 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream)
 
 void smux__stream_timers_run(smux_engine *e)
 {
-    for (unsigned kind = 0; kind < TIMER_KINDS; kind++) {
+    for (unsigned kind = TIMER_NONE + 1; kind < TIMER_KINDS; kind++) {
         struct smux__timer *timer;
         while ((timer = smux__timer_list_due(&e->timers[kind], e->now_us)) != NULL) {
-            smux__timer_stop(timer);
-            timer_expired(e, timer_stream(timer));
+            struct smux_estream *stream = timer_stream(timer);
+            smux__stream_timer_cancel(stream);
+            timer_expired(e, stream, (enum smux__timer_kind)kind);
         }
     }
 }
@@ -284,6 +301,7 @@ static void leave_ready(smux_engine *e, struct smux_estream *stream)
 static void leave_table(smux_engine *e, struct smux_estream *stream)
 {
     e->credit -= smux__stream_credit(stream);
+    smux__stream_timer_cancel(stream);
     smux__table_remove(&e->table, stream);
     stream->flags &= ~(uint32_t)STREAM_IN_TABLE;
     if (e->last_found == stream) {
@@ -310,7 +328,7 @@ void smux__stream_free(smux_engine *e, struct smux_estream *stream)
         smux__sched_remove(&e->detached, stream);
     }
     smux__send_unschedule(e, stream);
-    smux__timer_stop(&stream->timer);
+    smux__stream_timer_cancel(stream);
     leave_ready(e, stream);
     uncount(e, stream);
     smux__decoder_forget(e, stream);
@@ -336,7 +354,7 @@ static void begin_discard(smux_engine *e, struct smux_estream *stream)
     stream->flags |= STREAM_DISCARD;
     e->n_streams--;
     e->n_discards++;
-    smux__timer_stop(&stream->timer);
+    smux__stream_timer_cancel(stream);
     smux__stream_timer_start(e, stream, TIMER_DISCARD);
     if (e->n_discards > e->config.max_discards) {
         struct smux__timer *oldest = smux__timer_list_first(&e->timers[TIMER_DISCARD]);
@@ -381,7 +399,7 @@ void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream)
                 begin_discard(e, stream);
                 return;
             }
-            if (smux__timer_running(&stream->timer) && stream->timer_kind == TIMER_DISCARD) {
+            if (stream->timer_kind == TIMER_DISCARD) {
                 return;
             }
         }
@@ -407,7 +425,7 @@ static void cut(smux_engine *e, struct smux_estream *stream, int status)
     smux__stream_drop_output(e, stream);
     smux__send_unschedule(e, stream);
     if (!smux__stream_is(stream, STREAM_GUARDED)) {
-        smux__timer_stop(&stream->timer);
+        smux__stream_timer_cancel(stream);
     }
     if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
         leave_ready(e, stream);

@@ -64,6 +64,7 @@ enum smux__stream_flag {
  * unaccepted one is not written to, and the rest belong to different states of the write side; who
  * begins the next state stops the timer of the one before. */
 enum smux__timer_kind {
+    TIMER_NONE,       /* it does not run */
     TIMER_GUARD,      /* accept guard [OPN-5] */
     TIMER_ACCEPT,     /* waits to be accepted [OPN-6] */
     TIMER_SILLY,      /* holds back a small frame [WIN-8], or what follows a first flight [BKT-7] */
@@ -102,14 +103,17 @@ struct smux_estream {
     uint32_t last_sent_ms;   /* when payload was formed last [FIN-7] */
     uint32_t sent_ends_at;   /* stats.wire_out behind it, modulo 2^32 */
     int8_t error;            /* enum smux_status, once the stream failed */
-    unsigned timer_kind : 4; /* enum smux__timer_kind, while the timer runs */
+    unsigned timer_kind : 4; /* enum smux__timer_kind */
     unsigned flights : 4;    /* times that the first flight was doubled [BKT-7] */
     unsigned weight : 9;     /* share within the class */
     unsigned priority : 3;   /* class */
     unsigned round : 4;      /* of the class when `deficit` was last granted, modulo 16 */
 
-    struct smux__timer timer;
-    struct smux__link sched;
+    /* What may send payload, or is over, waits for nothing. */
+    union {
+        struct smux__timer timer; /* while timer_kind is not TIMER_NONE */
+        struct smux__link sched;  /* while STREAM_IN_DATA or STREAM_DETACHED */
+    };
     struct smux__link ready;
     struct smux_estream *control_next;
     struct smux__tuning *tuning; /* v2: NULL while nothing is known of the window it needs */
@@ -123,6 +127,11 @@ struct smux__stream_list {
 static inline bool smux__stream_is(const struct smux_estream *stream, uint32_t flags)
 {
     return (stream->flags & flags) != 0;
+}
+
+static inline bool smux__stream_timer_runs(const struct smux_estream *stream)
+{
+    return stream->timer_kind != TIMER_NONE;
 }
 
 #define SMUX__LIST_FUNCTIONS(link)                                                                 \
