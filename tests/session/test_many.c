@@ -13,17 +13,29 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define SESSIONS 1000
+/* Pairs of sessions in one process: 10,000 ends. */
+#define PAIRS 5000
+/* Descriptors of everything else. */
+#define OTHER_DESCRIPTORS 200
 
-static struct ends all[SESSIONS];
+static struct ends all[PAIRS];
 
-static void allow_descriptors(rlim_t n)
+/* Returns for how many pairs there are descriptors, at most `pairs`; root may always have them. */
+static int allow_pairs(int pairs)
 {
+    const rlim_t wanted = 2 * (rlim_t)pairs + OTHER_DESCRIPTORS;
     struct rlimit limit;
 
     getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = n < limit.rlim_max ? n : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < wanted) {
+        struct rlimit more = {wanted, wanted};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0) {
+            return pairs;
+        }
+    }
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return (int)((limit.rlim_cur - OTHER_DESCRIPTORS) / 2);
 }
 
 static double cpu_seconds(void)
@@ -35,14 +47,14 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-START_TEST(a_thousand_idle_sessions_cost_one_thread_and_little_else)
+START_TEST(ten_thousand_idle_sessions_cost_one_thread_and_little_else)
 {
+    const int pairs = allow_pairs(suite_rounds(PAIRS));
     smux_stream *near, *far;
     struct smux_transport transports[2];
     struct smux_config config;
     struct heap heap;
 
-    allow_descriptors(4 * SESSIONS);
     heap_init(&heap);
     smux_config_init(&config);
     config.allocator = &heap.allocator;
@@ -51,7 +63,7 @@ START_TEST(a_thousand_idle_sessions_cost_one_thread_and_little_else)
                      SMUX_OK);
     ck_assert_int_eq(smux_session_new(SMUX_SERVER, &transports[1], NULL, &all[0].server), SMUX_OK);
     unsigned threads = count_threads();
-    for (int i = 1; i < SESSIONS; i++) {
+    for (int i = 1; i < pairs; i++) {
         ends_open_version(&all[i], WIRE_SOCKET, 2);
     }
     ck_assert_uint_eq(count_threads(), threads);
@@ -62,14 +74,14 @@ START_TEST(a_thousand_idle_sessions_cost_one_thread_and_little_else)
     sleep_ms(1500); /* caches are given back */
     ck_assert_uint_eq(smux_session_num_streams(all[0].client), 0);
     ck_assert_uint_le(heap.now, 8192);
-    for (int i = 0; i < SESSIONS; i += 97) { /* any of them wakes up */
+    for (int i = 0; i < pairs; i += 97) { /* any of them wakes up */
         ends_stream(&all[i], &near, &far);
         flow_send(far, 1, 5000, 1000);
         flow_expect(near, 1, 5000);
         smux_stream_close(near);
         smux_stream_close(far);
     }
-    for (int i = 0; i < SESSIONS; i++) {
+    for (int i = 0; i < pairs; i++) {
         ends_close(&all[i]);
     }
 }
@@ -84,7 +96,7 @@ START_TEST(the_background_serves_all_sessions)
     static smux_stream *streams[N], *far[N];
     struct smux_stream_stats stats;
 
-    allow_descriptors(4 * SESSIONS);
+    (void)allow_pairs(2 * N); /* pipes take four descriptors */
     for (unsigned i = 0; i < N; i++) {
         ends_open_version(&all[i], (enum wire)(i % WIRE_KINDS), 1 + i % 2);
         ck_assert_int_eq(smux_session_open(all[i].client, &streams[i]), SMUX_OK);
@@ -161,7 +173,7 @@ START_TEST(an_idle_stream_is_small)
     sleep_ms(1500); /* caches are given back */
     for (int i = 0; i < 2; i++) {
         ck_assert_uint_eq(smux_session_num_streams(i == 0 ? ends.client : ends.server), N);
-        ck_assert_uint_le(heaps[i].now / N, 320); /* goal 256, with the table at its worst */
+        ck_assert_uint_le(heaps[i].now / N, 240); /* the table included */
     }
     for (int i = 0; i < N; i++) {
         smux_stream_close(near[i]);
@@ -179,7 +191,7 @@ int main(void)
     TCase *tcase = tcase_create("many");
 
     tcase_set_timeout(tcase, 20);
-    tcase_add_test(tcase, a_thousand_idle_sessions_cost_one_thread_and_little_else);
+    tcase_add_test(tcase, ten_thousand_idle_sessions_cost_one_thread_and_little_else);
     tcase_add_test(tcase, the_background_serves_all_sessions);
     tcase_add_test(tcase, sessions_come_and_go_in_several_threads);
     tcase_add_test(tcase, an_idle_stream_is_small);
