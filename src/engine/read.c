@@ -140,14 +140,18 @@ int smux_estream_read(smux_engine *e, smux_estream *stream, void *buf, size_t le
 {
     size_t done = 0;
 
-    while (done < len && stream->in.len > 0) { /* there may be more when memory was released */
+    if (stream->in.len == 0 || len == 0) {
+        *out_len = 0;
+        return len == 0 ? SMUX_OK : read_status(e, stream);
+    }
+    do { /* there may be more when memory was released */
         size_t n = smux__queue_read(&stream->in, &e->pool, (uint8_t *)buf + done, len - done,
                                     e->intake.direct);
         done += n;
         was_taken(e, stream, n);
-    }
+    } while (stream->in.len > 0 && done < len);
     *out_len = done;
-    return done > 0 || len == 0 ? SMUX_OK : read_status(e, stream);
+    return SMUX_OK;
 }
 
 int smux_estream_post(smux_engine *e, smux_estream *stream, void *buf, size_t len)

@@ -219,13 +219,10 @@ void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len)
 
 void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
-    if (smux__stream_is(stream, STREAM_UPD_SENT)) {
-        e->credit -= smux__stream_credit(stream);
-        stream->received += len;
-        e->credit += smux__stream_credit(stream);
-    } else {
-        stream->received += len;
-    }
+    int64_t credit = smux__stream_credit(stream);
+
+    e->credit -= credit < len ? credit : len; /* used up */
+    stream->received += len;
     e->stats.payload_in += len;
     if (stream->tuning != NULL) {
         smux__tune_received(e, stream);
