@@ -91,7 +91,6 @@ struct smux__glitches {
 struct smux_engine {
     struct smux_config config;
     enum smux_role role;
-    size_t user_size;
     uint32_t version; /* 0 while unknown */
     int error;        /* sticky */
     bool draining;
@@ -247,6 +246,9 @@ static inline struct smux_estream *smux__stream_find(smux_engine *e, uint32_t id
     }
     return e->last_found;
 }
+
+/* Memory of a stream and of what its owner keeps with it. */
+size_t smux__stream_size(size_t user_size);
 
 /* Makes a stream and puts it into the table; NULL without memory. */
 struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flags);

@@ -42,12 +42,11 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     memset(e, 0, sizeof(*e));
     e->config = *config;
     e->role = role;
-    e->user_size = user_size;
     e->version = config->version == SMUX_VERSION_AUTO ? 0 : config->version;
     e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
     e->intake.buffer_size = FIRST_BUFFER;
     engine_init_times(e, now_us);
-    smux__pool_init(&e->pool, config->allocator, cache_limit(config));
+    smux__pool_init(&e->pool, config->allocator, cache_limit(config), smux__stream_size(user_size));
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
     smux__send_init(e);

@@ -18,16 +18,18 @@
 static void cut(smux_engine *e, struct smux_estream *stream, int status);
 
 /* The owner's memory follows the stream, aligned for anything. */
-static size_t user_offset(void)
-{
-    size_t align = _Alignof(max_align_t);
+#define USER_OFFSET                                                                                \
+    ((sizeof(struct smux_estream) + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) *           \
+     _Alignof(max_align_t))
 
-    return (sizeof(struct smux_estream) + align - 1) / align * align;
+size_t smux__stream_size(size_t user_size)
+{
+    return USER_OFFSET + user_size;
 }
 
 void *smux_estream_user(smux_estream *stream)
 {
-    return (uint8_t *)stream + user_offset();
+    return (uint8_t *)stream + USER_OFFSET;
 }
 
 uint32_t smux_estream_id(const smux_estream *stream)
@@ -229,17 +231,15 @@ void smux__stream_heard_first(smux_engine *e, struct smux_estream *stream)
 
 struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flags)
 {
-    const struct smux_allocator *alloc = &e->pool.alloc;
-    size_t size = user_offset() + e->user_size;
-    struct smux_estream *stream = alloc->alloc(size, alloc->ctx);
+    struct smux_estream *stream = smux__pool_take_record(&e->pool);
 
     if (stream == NULL) {
         return NULL;
     }
-    memset(stream, 0, size);
+    memset(stream, 0, e->pool.record_size);
     stream->id = id;
-    if (smux__table_add(&e->table, alloc, stream) != SMUX_OK) {
-        alloc->free(stream, alloc->ctx);
+    if (smux__table_add(&e->table, &e->pool.alloc, stream) != SMUX_OK) {
+        smux__pool_give_record(&e->pool, stream);
         return NULL;
     }
     stream->flags = flags | STREAM_IN_TABLE;
@@ -338,7 +338,7 @@ void smux__stream_free(smux_engine *e, struct smux_estream *stream)
     smux__queue_clear(&stream->in, &e->pool);
     smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
-    e->pool.alloc.free(stream, e->pool.alloc.ctx);
+    smux__pool_give_record(&e->pool, stream);
 }
 
 /* [FIN-11]: what still comes is dropped but credited, so that a Go writer can finish. */

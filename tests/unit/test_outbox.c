@@ -17,7 +17,7 @@ static void start(struct fixture *f)
 {
     memset(f, 0, sizeof(*f));
     heap_init(&f->heap);
-    smux__pool_init(&f->pool, &f->heap.allocator, 64u << 10);
+    smux__pool_init(&f->pool, &f->heap.allocator, 64u << 10, 64);
 }
 
 static void stop(struct fixture *f)

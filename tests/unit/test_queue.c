@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define MODEL_SIZE (1u << 20)
+#define MODEL_SIZE  (1u << 20)
+#define RECORD_SIZE 200u
 
 struct model {
     struct heap heap;
@@ -21,7 +22,7 @@ struct model {
 static void model_start(struct model *m)
 {
     heap_init(&m->heap);
-    smux__pool_init(&m->pool, &m->heap.allocator, 64u << 10);
+    smux__pool_init(&m->pool, &m->heap.allocator, 64u << 10, RECORD_SIZE);
     memset(&m->queue, 0, sizeof(m->queue));
     m->bytes = malloc(MODEL_SIZE);
     m->begin = m->end = 0;
@@ -205,6 +206,37 @@ START_TEST(loans_are_not_copied_and_leave_from_anywhere)
 }
 END_TEST
 
+START_TEST(records_are_kept_for_the_next_one_up_to_the_limit)
+{
+    enum {
+        N = 1000 /* more than are kept */
+    };
+    static void *records[N];
+    struct model m;
+
+    model_start(&m);
+    for (int i = 0; i < N; i++) {
+        records[i] = smux__pool_take_record(&m.pool);
+        ck_assert_ptr_nonnull(records[i]);
+        memset(records[i], i, RECORD_SIZE);
+    }
+    for (int i = 0; i < N; i++) {
+        smux__pool_give_record(&m.pool, records[i]);
+        ck_assert_uint_le(m.pool.cached, 64u << 10);
+    }
+    ck_assert_uint_gt(m.pool.cached + RECORD_SIZE, 64u << 10);
+    uint64_t calls = m.heap.calls;
+    void *record = smux__pool_take_record(&m.pool);
+    ck_assert_uint_eq(m.heap.calls, calls);
+    smux__pool_give_record(&m.pool, record);
+    m.heap.fail_at = m.heap.calls + 1;
+    smux__pool_trim(&m.pool, 0);
+    ck_assert_uint_eq(m.pool.cached, 0);
+    ck_assert_ptr_null(smux__pool_take_record(&m.pool));
+    model_stop(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue");
@@ -217,6 +249,7 @@ int main(void)
     tcase_add_test(tc, steady_traffic_allocates_nothing);
     tcase_add_test(tc, chunk_capacity_wastes_at_most_a_third);
     tcase_add_test(tc, loans_are_not_copied_and_leave_from_anywhere);
+    tcase_add_test(tc, records_are_kept_for_the_next_one_up_to_the_limit);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
