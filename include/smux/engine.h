@@ -54,7 +54,7 @@ enum smux_event {
  * @param role       which end this is
  * @param config     copied; NULL means defaults; config->hash_seed should be a secret random number
  * @param user_size  bytes of zeroed memory that every stream carries for its owner, 0..4096,
- *                   aligned like max_align_t; see smux_estream_user()
+ *                   aligned for pointers and 64-bit numbers; see smux_estream_user()
  * @param now_us     the time
  * @param out_engine the engine, to be freed with smux_engine_free()
  * @return SMUX_OK, SMUX_ECONFIG (see smux_config_check()), SMUX_EINVAL, SMUX_ENOMEM

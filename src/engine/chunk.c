@@ -22,62 +22,6 @@ unsigned smux__chunk_class(size_t want)
     return class_cap(odd) < most ? odd + 1 : odd;
 }
 
-void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc, size_t max_cached,
-                     size_t record_size)
-{
-    memset(pool, 0, sizeof(*pool));
-    pool->alloc = *alloc;
-    pool->max_cached = max_cached;
-    pool->record_size = record_size;
-}
-
-void smux__pool_trim(struct smux__pool *pool, size_t keep)
-{
-    for (unsigned i = SMUX__CHUNK_CLASSES; i-- > 0 && pool->cached > keep;) {
-        while (pool->free_list[i] != NULL && pool->cached > keep) {
-            struct smux__chunk *chunk = pool->free_list[i];
-            pool->free_list[i] = chunk->next;
-            pool->cached -= smux__chunk_memory(chunk);
-            SMUX__UNPOISON(chunk->base, chunk->cap);
-            pool->alloc.free(chunk, pool->alloc.ctx);
-        }
-    }
-    while (pool->spares != NULL && pool->cached > keep) {
-        struct smux__spare *spare = pool->spares;
-        pool->spares = spare->next;
-        pool->cached -= pool->record_size;
-        SMUX__UNPOISON(spare, pool->record_size);
-        pool->alloc.free(spare, pool->alloc.ctx);
-    }
-}
-
-void *smux__pool_take_record(struct smux__pool *pool)
-{
-    struct smux__spare *spare = pool->spares;
-
-    if (spare == NULL) {
-        return pool->alloc.alloc(pool->record_size, pool->alloc.ctx);
-    }
-    pool->spares = spare->next;
-    pool->cached -= pool->record_size;
-    SMUX__UNPOISON(spare, pool->record_size);
-    return spare;
-}
-
-void smux__pool_give_record(struct smux__pool *pool, void *record)
-{
-    struct smux__spare *spare = record;
-
-    if (pool->cached + pool->record_size > pool->max_cached) {
-        pool->alloc.free(record, pool->alloc.ctx);
-        return;
-    }
-    spare->next = pool->spares;
-    pool->spares = spare;
-    pool->cached += pool->record_size;
-    SMUX__POISON(spare + 1, pool->record_size - sizeof(*spare));
-}
-
 struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class, bool charged)
 {
     uint32_t cap = class_cap(size_class);

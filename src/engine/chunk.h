@@ -8,9 +8,7 @@
  *      base      begin          end            cap
  *        |  done   |  in use     |  free room   |
  *
- * The pool of an engine keeps freed chunks for the next one that asks for the same size, so that
- * steady traffic allocates nothing. Capacities are 64 * 2^k and 96 * 2^k up to 64 KiB. It does the
- * same for records of one size, which streams are.
+ * Capacities are 64 * 2^k and 96 * 2^k up to 64 KiB.
  *
  * Chunks that hold received data are charged to the session's budget with all the memory they
  * occupy, from allocation to release [BKT-2, BKT-3, BKT-5]. That is stricter than charging what
@@ -19,13 +17,10 @@
 #ifndef SMUX__CHUNK_H
 #define SMUX__CHUNK_H
 
-#include "poison.h"
+#include "pool.h"
 
-#include <smux/base.h>
-
-#define SMUX__CHUNK_CLASSES 21
-#define SMUX__CHUNK_MIN     64u
-#define SMUX__CHUNK_MAX     65536u
+#define SMUX__CHUNK_MIN 64u
+#define SMUX__CHUNK_MAX 65536u
 
 struct smux__chunk {
     struct smux__chunk *next; /* in a queue (circular) or in the pool */
@@ -37,32 +32,6 @@ struct smux__chunk {
     uint8_t size_class;       /* index of cap, or of the record behind a loan */
     bool charged;             /* counts against the budget */
 };
-
-/* The beginning of a free record. */
-struct smux__spare {
-    struct smux__spare *next;
-};
-
-struct smux__pool {
-    struct smux_allocator alloc;
-    struct smux__chunk *free_list[SMUX__CHUNK_CLASSES];
-    struct smux__spare *spares;
-    size_t record_size;
-    size_t cached;     /* bytes in the free lists */
-    size_t max_cached; /* beyond this, what is freed goes back to the allocator */
-    size_t charged;    /* bytes of charged chunks [BKT-5] */
-};
-
-/* `record_size` is at least that of a pointer. */
-void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc, size_t max_cached,
-                     size_t record_size);
-
-/* Gives free memory back to the allocator until at most `keep` bytes are cached. */
-void smux__pool_trim(struct smux__pool *pool, size_t keep);
-
-/* Memory for a record, uninitialised; NULL if there is none. */
-void *smux__pool_take_record(struct smux__pool *pool);
-void smux__pool_give_record(struct smux__pool *pool, void *record);
 
 /* What smux__chunk_new() does when no chunk of that size is at hand. */
 struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class,

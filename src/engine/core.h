@@ -137,7 +137,7 @@ struct smux_engine {
 
     struct smux__stream_list backlog;  /* by `ready` */
     struct smux__stream_list ready;    /* by `ready` */
-    struct smux__stream_list detached; /* by `sched` */
+    struct smux__stream_list detached; /* by `detached` */
     struct smux__stream_list control;  /* by `control_next`: first in, first out */
     struct smux__stream_list held;     /* by `control_next` [OPN-8] */
     struct smux__scheduler data;       /* those that may send payload */
@@ -280,6 +280,32 @@ void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status)
 /* Forgets a discard record before its time. */
 void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream);
 
+/* Gives an idle stream what it needs to have something under way. False without memory. */
+static inline bool smux__stream_engage(smux_engine *e, struct smux_estream *stream)
+{
+    if (stream->traffic == SMUX__NO_TRAFFIC) {
+        struct smux__traffic *traffic = smux__pool_take(&e->pool, SMUX__RECORD_TRAFFIC);
+        if (traffic == NULL) {
+            return false;
+        }
+        *traffic = (struct smux__traffic){.stream = stream};
+        stream->traffic = traffic;
+    }
+    return true;
+}
+
+/* Takes it back if nothing is under way any more. */
+static inline void smux__stream_rest(smux_engine *e, struct smux_estream *stream)
+{
+    struct smux__traffic *traffic = stream->traffic;
+
+    if (traffic->in.tail == NULL && traffic->out.tail == NULL && !smux__stream_timer_runs(stream) &&
+        !smux__stream_is(stream, STREAM_IN_DATA) && traffic != SMUX__NO_TRAFFIC) {
+        smux__pool_give(&e->pool, SMUX__RECORD_TRAFFIC, traffic);
+        stream->traffic = SMUX__NO_TRAFFIC;
+    }
+}
+
 /* Puts a stream that the application holds into the list of those with news. */
 static inline void smux__stream_notify(smux_engine *e, struct smux_estream *stream)
 {
@@ -290,11 +316,12 @@ static inline void smux__stream_notify(smux_engine *e, struct smux_estream *stre
 }
 
 /* Starts the timer of a stream from now on, for the time that this kind runs; not if that is
- * configured never to end. */
-void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
+ * configured never to end. False without memory: who starts a timer for a stream that may be idle
+ * goes on as if it had expired. */
+bool smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
                               enum smux__timer_kind kind);
 /* The same for a time in the future. */
-void smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
+bool smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
                                  enum smux__timer_kind kind, uint64_t deadline_us);
 void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind);
 void smux__stream_timer_cancel(struct smux_estream *stream);
@@ -382,8 +409,32 @@ void smux__send_unschedule(smux_engine *e, struct smux_estream *stream);
 /* Empties all lists of the scheduler, when nothing will be sent any more. */
 void smux__send_stop(smux_engine *e);
 
+/* Bytes that streams that the peer does not read may send at liberty, all together [BKT-7]. */
+#define SMUX__FREE_FLIGHT (1u << 20)
+
+/* Each stream could fill its first window before the peer can say a word, sixteen of them the
+ * budget of a peer that does not read them, and so stop all others. The first few do; more begin
+ * with little until the peer tells a window, which it does when it reads, or when it wants less.
+ * The wait is bounded, as some may wait for half of a window. */
+static inline bool smux__send_is_held_back(const smux_engine *e, const struct smux_estream *stream)
+{
+    return e->unread >= SMUX__FREE_FLIGHT && !smux__stream_is(stream, STREAM_TOLD) &&
+           !e->input_ended;
+}
+
+/* What is left of the first flight of such a stream. */
+uint32_t smux__send_first_flight(const struct smux_estream *stream);
+
 /* Bytes of payload that version and window let a stream send now. */
-uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream);
+static inline uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream)
+{
+    if (e->version == 1) {
+        return UINT32_MAX;
+    }
+    uint32_t room = smux__window_room(&stream->window, (uint32_t)stream->sent);
+    return smux__send_is_held_back(e, stream) ? smux__min_u32(room, smux__send_first_flight(stream))
+                                              : room;
+}
 
 /* Notes that the peer has read from a stream, or will not any more [BKT-7]. */
 void smux__send_is_read(smux_engine *e, struct smux_estream *stream);

@@ -303,6 +303,24 @@ bool smux_engine_wants_read(const smux_engine *e)
            (smux__engine_has_budget(e) || d->body_left > 0 || d->head_len > 0);
 }
 
+/* The chunk that the rest of a large payload goes into; NULL without memory. */
+static struct smux__chunk *direct_chunk(smux_engine *e, struct smux_estream *target)
+{
+    struct smux__chunk *tail = target->traffic->in.tail;
+
+    if (tail != NULL && smux__chunk_room(tail) >= DIRECT_MIN) {
+        return tail;
+    }
+    if (!smux__stream_engage(e, target)) {
+        return NULL;
+    }
+    tail = smux__chunk_new(&e->pool, e->decoder.body_left, true);
+    if (tail != NULL) {
+        smux__queue_push(&target->traffic->in, tail);
+    }
+    return tail;
+}
+
 /* The place for the rest of a large payload: posted memory, or a chunk of the stream. */
 static bool direct_iov(smux_engine *e, struct smux_iov *out_iov)
 {
@@ -313,17 +331,13 @@ static bool direct_iov(smux_engine *e, struct smux_iov *out_iov)
     if (target == NULL || d->body_left < DIRECT_MIN) {
         return false;
     }
-    if (e->post.stream == target && target->in.len == 0 && e->post.len < e->post.size) {
+    if (e->post.stream == target && target->traffic->in.len == 0 && e->post.len < e->post.size) {
         out_iov->base = e->post.buf + e->post.len;
         in->direct_len = e->post.size - e->post.len;
     } else {
-        struct smux__chunk *tail = target->in.tail;
-        if (tail == NULL || smux__chunk_room(tail) < DIRECT_MIN) {
-            tail = smux__chunk_new(&e->pool, d->body_left, true);
-            if (tail == NULL) {
-                return false;
-            }
-            smux__queue_push(&target->in, tail);
+        struct smux__chunk *tail = direct_chunk(e, target);
+        if (tail == NULL) {
+            return false;
         }
         in->direct = smux__chunk_ref(tail);
         in->direct_len = smux__chunk_room(tail);
@@ -393,8 +407,8 @@ static void commit_direct(smux_engine *e, uint32_t len)
 
     if (target != NULL && in->direct != NULL) {
         in->direct->end += len;
-        target->in.len += len;
-        smux__queue_drop_empty_tail(&target->in, &e->pool);
+        target->traffic->in.len += len;
+        smux__queue_drop_empty_tail(&target->traffic->in, &e->pool);
     }
     if (in->direct != NULL) {
         smux__chunk_unref(&e->pool, in->direct);

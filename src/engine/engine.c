@@ -39,6 +39,9 @@ static void engine_init_times(smux_engine *e, uint64_t now_us)
 static void engine_init(smux_engine *e, enum smux_role role, const struct smux_config *config,
                         size_t user_size, uint64_t now_us)
 {
+    const size_t sizes[] = {[SMUX__RECORD_STREAM] = smux__stream_size(user_size),
+                            [SMUX__RECORD_TRAFFIC] = sizeof(struct smux__traffic)};
+
     memset(e, 0, sizeof(*e));
     e->config = *config;
     e->role = role;
@@ -46,7 +49,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
     e->intake.buffer_size = FIRST_BUFFER;
     engine_init_times(e, now_us);
-    smux__pool_init(&e->pool, config->allocator, cache_limit(config), smux__stream_size(user_size));
+    smux__pool_init(&e->pool, config->allocator, cache_limit(config), sizes);
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
     smux__send_init(e);
@@ -124,7 +127,7 @@ static void notify_all(smux_engine *e)
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
         smux__stream_notify(e, stream);
     }
-    for (stream = e->detached.head; stream != NULL; stream = stream->sched.next) {
+    for (stream = e->detached.head; stream != NULL; stream = stream->detached.next) {
         if (smux__stream_is(stream, STREAM_LENT)) { /* its loan will not be sent any more */
             smux__stream_notify(e, stream);
         }
@@ -143,7 +146,7 @@ static int judge_failure(smux_engine *e, int status)
         return status;
     }
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (stream->out.len > 0) {
+        if (stream->traffic->out.len > 0) {
             return status;
         }
     }
@@ -204,7 +207,7 @@ void smux__engine_glitch(smux_engine *e, uint32_t price)
  * that was closed before misses nothing but what had still to be sent. */
 static void truncate_stream(smux_engine *e, struct smux_estream *stream)
 {
-    if (!smux__stream_is(stream, STREAM_CLOSED) || stream->out.len > 0) {
+    if (!smux__stream_is(stream, STREAM_CLOSED) || stream->traffic->out.len > 0) {
         e->truncated = true;
     }
     e->credit -= smux__stream_credit(stream);
@@ -234,12 +237,11 @@ static void truncate_streams(smux_engine *e)
         }
         truncate_stream(e, stream);
         if (smux__stream_is(stream, STREAM_CLOSED)) {
-            smux__stream_timer_cancel(stream);
-            smux__sched_push(&closed, stream);
+            smux__detached_push(&closed, stream);
         }
     }
     while ((stream = closed.head) != NULL) {
-        smux__sched_remove(&closed, stream);
+        smux__detached_remove(&closed, stream);
         smux__stream_settle(e, stream);
     }
 }
@@ -454,8 +456,8 @@ static void abort_largest(smux_engine *e)
     uint32_t most = 0;
 
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (stream->in.len > most) {
-            most = stream->in.len;
+        if (stream->traffic->in.len > most) {
+            most = stream->traffic->in.len;
             largest = stream;
         }
     }
@@ -540,7 +542,7 @@ unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
     bool failed = e->error != SMUX_OK || stream->error != SMUX_OK;
     unsigned events = 0;
 
-    if (stream->in.len > 0 || failed || smux__stream_is(stream, STREAM_FIN_RCVD)) {
+    if (stream->traffic->in.len > 0 || failed || smux__stream_is(stream, STREAM_FIN_RCVD)) {
         events |= SMUX_EVENT_READABLE;
     }
     if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) ||

@@ -14,7 +14,7 @@
 
 static bool update_is_due(const struct smux_estream *stream)
 {
-    uint32_t since = (uint32_t)stream->consumed - stream->updated_at;
+    uint32_t since = stream->consumed - stream->updated_at;
 
     return !smux__stream_is(stream, STREAM_UPD_SENT) ||
            since >= smux__window_update_step(stream->advertised);
@@ -23,11 +23,11 @@ static bool update_is_due(const struct smux_estream *stream)
 /* [UPD-10]: nobody writes here any more, but the peer may wait for all to be acknowledged. */
 static bool tail_is_due(smux_engine *e, struct smux_estream *stream)
 {
-    if (!smux__stream_is(stream, STREAM_FIN_SENT) || stream->in.len > 0 ||
+    if (!smux__stream_is(stream, STREAM_FIN_SENT) || stream->traffic->in.len > 0 ||
         smux__stream_timer_runs(stream)) {
         return false;
     }
-    smux__stream_timer_start(e, stream, TIMER_TAIL_UPD);
+    (void)smux__stream_timer_start(e, stream, TIMER_TAIL_UPD);
     return true;
 }
 
@@ -65,7 +65,7 @@ static uint32_t choose_window(const smux_engine *e, const struct smux_estream *s
     int64_t taken = (int64_t)e->pool.charged + e->credit;
     uint32_t most = smux__tune_window(e, stream);
 
-    if (stream->consumed == 0) {
+    if (smux__stream_unread(stream) == stream->received) {
         int64_t left = (int64_t)e->config.max_receive_buffer / 4 - taken;
         return clamp_window(left / 16, MIN_UNREAD_WINDOW, most);
     }
@@ -90,7 +90,7 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
     e->credit -= smux__stream_credit(stream);
     stream->advertised = choose_window(e, stream);
     e->stats.windows_shrunk += stream->advertised < smux__tune_window(e, stream);
-    stream->updated_at = (uint32_t)stream->consumed;
+    stream->updated_at = stream->consumed;
     stream->flags |= STREAM_UPD_SENT;
     if (stream->advertised > stream->max_advertised) {
         stream->max_advertised = stream->advertised;
@@ -116,7 +116,7 @@ static int read_status(const smux_engine *e, const struct smux_estream *stream)
 int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out_iov, int max_iov,
                       int *out_n)
 {
-    *out_n = smux__queue_peek(&stream->in, out_iov, max_iov);
+    *out_n = smux__queue_peek(&stream->traffic->in, out_iov, max_iov);
     return *out_n > 0 ? SMUX_OK : read_status(e, stream);
 }
 
@@ -125,38 +125,41 @@ static void was_taken(smux_engine *e, struct smux_estream *stream, size_t len)
 {
     smux__engine_enter(e);
     smux__stream_was_read(e, stream, (uint32_t)len);
+    smux__stream_rest(e, stream);
     smux__stream_settle(e, stream);
     smux__decoder_resume(e);
 }
 
 void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
 {
-    assert(len <= stream->in.len);
-    smux__queue_consume(&stream->in, &e->pool, len, e->intake.direct);
-    was_taken(e, stream, len);
+    assert(len <= stream->traffic->in.len);
+    if (len > 0) {
+        smux__queue_consume(&stream->traffic->in, &e->pool, len, e->intake.direct);
+        was_taken(e, stream, len);
+    }
 }
 
 int smux_estream_read(smux_engine *e, smux_estream *stream, void *buf, size_t len, size_t *out_len)
 {
     size_t done = 0;
 
-    if (stream->in.len == 0 || len == 0) {
+    if (stream->traffic->in.len == 0 || len == 0) {
         *out_len = 0;
         return len == 0 ? SMUX_OK : read_status(e, stream);
     }
     do { /* there may be more when memory was released */
-        size_t n = smux__queue_read(&stream->in, &e->pool, (uint8_t *)buf + done, len - done,
-                                    e->intake.direct);
+        size_t n = smux__queue_read(&stream->traffic->in, &e->pool, (uint8_t *)buf + done,
+                                    len - done, e->intake.direct);
         done += n;
         was_taken(e, stream, n);
-    } while (stream->in.len > 0 && done < len);
+    } while (stream->traffic->in.len > 0 && done < len);
     *out_len = done;
     return SMUX_OK;
 }
 
 int smux_estream_post(smux_engine *e, smux_estream *stream, void *buf, size_t len)
 {
-    if (e->post.stream != NULL || stream->in.len > 0 || len == 0 ||
+    if (e->post.stream != NULL || stream->traffic->in.len > 0 || len == 0 ||
         read_status(e, stream) != SMUX_EAGAIN) {
         return SMUX_EAGAIN;
     }

@@ -33,19 +33,22 @@ static void refuse(smux_engine *e, uint32_t id)
 static void admit(smux_engine *e, uint32_t id)
 {
     bool guarded = e->config.accept_guard_ms != SMUX_OFF;
-    struct smux_estream *stream =
-        smux__stream_new(e, id, STREAM_COUNTED | (guarded ? STREAM_GUARDED : 0));
+    struct smux_estream *stream = smux__stream_new(e, id, guarded ? STREAM_GUARDED : 0);
 
+    if (stream != NULL && !smux__stream_engage(e, stream)) { /* its timers must not fail */
+        smux__stream_free(e, stream);
+        stream = NULL;
+    }
     if (stream == NULL) {
         refuse(e, id); /* [R10] */
         return;
     }
     e->n_remote++;
     e->n_backlog++;
-    stream->flags |= STREAM_IN_BACKLOG;
+    stream->flags |= STREAM_COUNTED | STREAM_IN_BACKLOG;
     smux__ready_push(&e->backlog, stream);
     if (guarded) {
-        smux__stream_timer_start(e, stream, TIMER_GUARD);
+        (void)smux__stream_timer_start(e, stream, TIMER_GUARD);
     } else {
         smux__stream_unguard(e, stream);
     }
@@ -162,7 +165,7 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
 
 static bool overruns(const smux_engine *e, const struct smux_estream *stream, uint32_t len)
 {
-    uint64_t unread = stream->received - stream->consumed;
+    uint64_t unread = smux__stream_unread(stream);
 
     return e->version == 2 && unread + len > (uint64_t)OVERRUN_FACTOR * stream->max_advertised;
 }
@@ -236,7 +239,7 @@ static uint32_t payload_to_post(smux_engine *e, struct smux_estream *stream, con
                                 uint32_t len)
 {
     struct smux__post *post = &e->post;
-    size_t n = stream->in.len == 0 ? post->size - post->len : 0;
+    size_t n = stream->traffic->in.len == 0 ? post->size - post->len : 0;
 
     if (n > len) {
         n = len;
@@ -261,8 +264,10 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
     /* What does not fit into the last chunk goes into a new one, which is asked for with all that
      * the frame still has in mind, so that its later pieces find room there. */
     size_t n = 0;
-    if (len == left || smux__queue_reserve(&stream->in, &e->pool, left - done, true) != NULL) {
-        n = smux__queue_append(&stream->in, &e->pool, data + done, len - done, true);
+    if (smux__stream_engage(e, stream) &&
+        (len == left ||
+         smux__queue_reserve(&stream->traffic->in, &e->pool, left - done, true) != NULL)) {
+        n = smux__queue_append(&stream->traffic->in, &e->pool, data + done, len - done, true);
         smux__receive_book(e, stream, (uint32_t)n);
     }
     if (n < len - done) {

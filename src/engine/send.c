@@ -17,36 +17,19 @@
 #define FIRST_BATCH 65536u
 /* Streams that a batch has room for, if their frames are not larger than that. */
 #define TURNS_A_BATCH 2u
-/* Bytes that streams that the peer does not read may send at liberty, all together; and then each
- * that the peer told no window, doubled whenever the wait of TIMER_SILLY ends. */
-#define FREE_FLIGHT  (1u << 20)
+/* Bytes that a stream which is held back may send at first, doubled whenever the wait of
+ * TIMER_SILLY ends. */
 #define FIRST_FLIGHT 2048u
 /* The pieces that the frame of a fragmented queue may take. */
 #define MAX_FRAME_PIECES 24u
 
 /* --- who may send ------------------------------------------------------------------------ */
 
-/* [BKT-7]: each stream could fill its first window before the peer can say a word, sixteen of them
- * the budget of a peer that does not read them, and so stop all others. The first few do; more
- * begin with little until the peer tells a window, which it does when it reads, or when it wants
- * less. The wait is bounded, as some may wait for half of a window. */
-static bool is_held_back(const smux_engine *e, const struct smux_estream *stream)
+uint32_t smux__send_first_flight(const struct smux_estream *stream)
 {
-    return !smux__stream_is(stream, STREAM_TOLD) && e->unread >= FREE_FLIGHT && !e->input_ended;
-}
+    uint32_t most = FIRST_FLIGHT << stream->flights;
 
-uint32_t smux__send_room(const smux_engine *e, const struct smux_estream *stream)
-{
-    if (e->version == 1) {
-        return UINT32_MAX;
-    }
-    uint32_t room = smux__window_room(&stream->window, (uint32_t)stream->sent);
-    if (is_held_back(e, stream)) {
-        uint32_t most = FIRST_FLIGHT << stream->flights;
-        uint32_t left = most > stream->sent ? most - (uint32_t)stream->sent : 0;
-        return smux__min_u32(room, left);
-    }
-    return room;
+    return most > stream->sent ? most - (uint32_t)stream->sent : 0;
 }
 
 void smux__send_is_read(smux_engine *e, struct smux_estream *stream)
@@ -60,23 +43,23 @@ void smux__send_is_read(smux_engine *e, struct smux_estream *stream)
 /* Payload waits and version, window and silly-window rule let some of it go. */
 static bool payload_may_go(const smux_engine *e, const struct smux_estream *stream)
 {
-    if (stream->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
+    if (stream->traffic->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
         return false;
     }
     uint32_t room = smux__send_room(e, stream);
-    return room > 0 &&
-           (e->version == 1 || smux__stream_is(stream, STREAM_SILLY_OVER) ||
-            !smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, stream->out.len));
+    return room > 0 && (e->version == 1 || smux__stream_is(stream, STREAM_SILLY_OVER) ||
+                        !smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room,
+                                               stream->traffic->out.len));
 }
 
 /* How long payload that may not go waits, if that is limited. */
 static enum smux__timer_kind payload_wait(const smux_engine *e, const struct smux_estream *stream)
 {
-    if (stream->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
+    if (stream->traffic->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
         return TIMER_NONE;
     }
     if (smux__send_room(e, stream) > 0 ||
-        (is_held_back(e, stream) && stream->sent < SMUX__INITIAL_WINDOW)) {
+        (smux__send_is_held_back(e, stream) && stream->sent < SMUX__INITIAL_WINDOW)) {
         return TIMER_SILLY;
     }
     return smux__stream_is(stream, STREAM_FIN_RCVD) ? TIMER_HALF_CLOSE : TIMER_NONE; /* [FIN-9] */
@@ -91,7 +74,7 @@ static void wait_for_room(smux_engine *e, struct smux_estream *stream, enum smux
     smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
     smux__stream_timer_stop(stream, TIMER_SILLY);
     if (kind != TIMER_NONE && !smux__stream_timer_runs(stream)) {
-        smux__stream_timer_start(e, stream, kind);
+        (void)smux__stream_timer_start(e, stream, kind); /* it has what that needs */
     }
 }
 
@@ -109,18 +92,23 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     if (e->version == 2 && stream->window.acked == (uint32_t)stream->sent) {
         return false;
     }
-    wait_for_room(e, stream, TIMER_NONE);   /* what waited was taken back */
-    if (!smux__stream_timer_runs(stream)) { /* right also if the clock is old */
-        smux__stream_timer_start_at(e, stream, TIMER_LINGER,
-                                    e->now_us + (uint64_t)(linger_ms - since_ms) * 1000);
+    wait_for_room(e, stream, TIMER_NONE); /* what waited was taken back */
+    if (smux__stream_timer_runs(stream)) {
+        return true;
     }
+    /* Right also if the clock is old. */
+    uint64_t until_us = e->now_us + (uint64_t)(linger_ms - since_ms) * 1000;
+    if (!smux__stream_timer_start_at(e, stream, TIMER_LINGER, until_us)) {
+        return false;
+    }
+    stream->traffic->lingers_for = (uint32_t)e->stats.wire_out;
     return true;
 }
 
 static bool fin_may_go(smux_engine *e, struct smux_estream *stream)
 {
     if ((stream->flags & (STREAM_FIN_WANTED | STREAM_FIN_SENT)) != STREAM_FIN_WANTED ||
-        stream->out.len > 0 || must_linger(e, stream)) {
+        stream->traffic->out.len > 0 || must_linger(e, stream)) {
         return false;
     }
     smux__stream_timer_stop(stream, TIMER_LINGER);
@@ -195,7 +183,7 @@ static void schedule_control(smux_engine *e, struct smux_estream *stream)
 static void schedule_data(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_IN_DATA) &&
-        (stream->out.len == 0 || smux__send_room(e, stream) == 0)) {
+        (stream->traffic->out.len == 0 || smux__send_room(e, stream) == 0)) {
         smux__scheduler_leave(&e->data, stream); /* reclaimed, or the window shrank meanwhile */
     }
     if (smux__stream_is(stream, STREAM_IN_DATA)) {
@@ -220,14 +208,15 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
     if ((flags & due) != 0 && (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
         schedule_control(e, stream);
     }
-    if (stream->out.len > 0 || smux__stream_timer_runs(stream) || (flags & STREAM_IN_DATA) != 0) {
+    if (stream->traffic->out.len > 0 || smux__stream_timer_runs(stream) ||
+        (flags & STREAM_IN_DATA) != 0) {
         schedule_data(e, stream);
     }
 }
 
 void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream)
 {
-    if (e->input_ended && stream->out.len > 0 && stream->error == SMUX_OK &&
+    if (e->input_ended && stream->traffic->out.len > 0 && stream->error == SMUX_OK &&
         smux__send_room(e, stream) == 0) {
         e->truncated = true;
         smux__stream_abort(e, stream, SMUX_EPIPE);
@@ -365,8 +354,8 @@ static bool form_update(smux_engine *e, struct smux_estream *stream)
  * finishes next does not linger for it [FIN-7]. */
 static void want_tail_update(smux_engine *e, struct smux_estream *stream)
 {
-    bool untold = e->version == 2 && (uint32_t)stream->consumed != stream->updated_at &&
-                  stream->in.len == 0 && stream->error == SMUX_OK;
+    bool untold = e->version == 2 && stream->consumed != stream->updated_at &&
+                  stream->traffic->in.len == 0 && stream->error == SMUX_OK;
 
     if (untold && !smux__stream_is(stream, STREAM_FIN_RCVD) && fin_may_go(e, stream)) {
         stream->flags |= STREAM_UPD_DUE;
@@ -438,7 +427,7 @@ static bool form_control(smux_engine *e)
  * fewer when the queue is in too many pieces. */
 static uint32_t move_payload(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
-    struct smux__chunk *chunk = smux__queue_head(&stream->out);
+    struct smux__chunk *chunk = smux__queue_head(&stream->traffic->out);
     uint32_t done = 0;
 
     for (uint32_t pieces = 0; done < len && pieces < MAX_FRAME_PIECES; pieces++) {
@@ -450,7 +439,7 @@ static uint32_t move_payload(smux_engine *e, struct smux_estream *stream, uint32
         done += n;
         chunk = chunk->next;
     }
-    smux__queue_consume(&stream->out, &e->pool, done, NULL);
+    smux__queue_consume(&stream->traffic->out, &e->pool, done, NULL);
     return done;
 }
 
@@ -462,7 +451,7 @@ static uint32_t form_small_psh(smux_engine *e, struct smux_estream *stream, uint
     if (p == NULL) {
         return 0;
     }
-    (void)smux__queue_read(&stream->out, &e->pool, p + SMUX__HEADER_LEN, len, NULL);
+    (void)smux__queue_read(&stream->traffic->out, &e->pool, p + SMUX__HEADER_LEN, len, NULL);
     seal_frame(e, p, SMUX__CMD_PSH, stream->id, len);
     smux__outbox_packed(&e->outbox, SMUX__HEADER_LEN + len);
     e->send_queued -= len;
@@ -489,7 +478,7 @@ static uint32_t form_large_psh(smux_engine *e, struct smux_estream *stream, uint
  * more. A loan is never copied: its owner waits for it anyway. */
 static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
 {
-    uint32_t most = smux__min_u32(stream->out.len, room);
+    uint32_t most = smux__min_u32(stream->traffic->out.len, room);
     uint32_t len = smux__min_u32(most, e->config.max_frame_size);
     bool small = len <= PACK_MAX && !smux__stream_is(stream, STREAM_LENT);
 
@@ -502,7 +491,6 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
     smux__scheduler_sent(&e->data, stream, len);
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
     stream->last_sent_ms = e->now_ms;
-    stream->sent_ends_at = (uint32_t)e->stats.wire_out;
     e->payload_ends_at = e->stats.wire_out;
     e->stats.payload_out += len;
     e->stats.frames_out.psh++;
@@ -512,7 +500,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
 static void tell_space(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_WANTS_SPACE) &&
-        stream->out.len <= e->config.max_stream_send_buffer / 2) {
+        stream->traffic->out.len <= e->config.max_stream_send_buffer / 2) {
         stream->flags &= ~(uint32_t)STREAM_WANTS_SPACE;
         smux__stream_notify(e, stream);
     }
@@ -533,7 +521,8 @@ static bool form_data(smux_engine *e)
         tell_space(e, stream);
         if (!payload_may_go(e, stream)) {
             smux__scheduler_leave(&e->data, stream);
-            if (stream->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
+            smux__stream_rest(e, stream);
+            if (stream->traffic->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
                 smux__send_schedule(e, stream); /* its FIN may be next */
                 smux__send_cut_starved(e, stream);
             }

@@ -15,12 +15,14 @@
 /* Between two updates after our FIN [UPD-10]. */
 #define TAIL_UPD_US 10000u
 
+const struct smux__traffic smux__no_traffic;
+
 static void cut(smux_engine *e, struct smux_estream *stream, int status);
 
-/* The owner's memory follows the stream, aligned for anything. */
-#define USER_OFFSET                                                                                \
-    ((sizeof(struct smux_estream) + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) *           \
-     _Alignof(max_align_t))
+/* The owner's memory follows the stream. */
+#define USER_OFFSET sizeof(struct smux_estream)
+
+_Static_assert(USER_OFFSET % _Alignof(uint64_t) == 0, "the owner may keep 64-bit numbers");
 
 size_t smux__stream_size(size_t user_size)
 {
@@ -63,40 +65,42 @@ static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind ki
     return SMUX_NEVER;
 }
 
-static void timer_start(struct smux__timer_list *list, struct smux_estream *stream,
+static bool timer_start(smux_engine *e, struct smux__timer_list *list, struct smux_estream *stream,
                         enum smux__timer_kind kind, uint64_t deadline_us)
 {
-    assert(!smux__stream_timer_runs(stream) &&
-           !smux__stream_is(stream, STREAM_IN_DATA | STREAM_DETACHED));
+    assert(!smux__stream_timer_runs(stream) && !smux__stream_is(stream, STREAM_IN_DATA));
+    if (!smux__stream_engage(e, stream)) {
+        return false;
+    }
     stream->timer_kind = kind & 15u;
-    smux__timer_start(list, &stream->timer, deadline_us);
+    smux__timer_start(list, &stream->traffic->timer, deadline_us);
+    return true;
 }
 
-void smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
+bool smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
                                  enum smux__timer_kind kind, uint64_t deadline_us)
 {
-    timer_start(&e->timers[kind], stream, kind, deadline_us);
+    return timer_start(e, &e->timers[kind], stream, kind, deadline_us);
 }
 
-void smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
+bool smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
                               enum smux__timer_kind kind)
 {
     uint64_t duration_us = timer_duration_us(e, kind);
 
     if (duration_us == SMUX_NEVER) {
-        return;
+        return true;
     }
-    if (!e->now_is_old) {
-        smux__stream_timer_start_at(e, stream, kind, e->now_us + duration_us);
-        return;
+    if (e->now_is_old) {
+        return timer_start(e, &e->undated_timers, stream, kind, 0);
     }
-    timer_start(&e->undated_timers, stream, kind, 0);
+    return smux__stream_timer_start_at(e, stream, kind, e->now_us + duration_us);
 }
 
 void smux__stream_timer_cancel(struct smux_estream *stream)
 {
     if (smux__stream_timer_runs(stream)) {
-        smux__timer_stop(&stream->timer);
+        smux__timer_stop(&stream->traffic->timer);
         stream->timer_kind = TIMER_NONE;
     }
 }
@@ -120,7 +124,7 @@ static void linger_over(smux_engine *e, struct smux_estream *stream)
 {
     uint32_t taken = (uint32_t)(e->stats.wire_out - e->outbox.len);
 
-    if ((int32_t)(stream->sent_ends_at - taken) > 0) {
+    if ((int32_t)(stream->traffic->lingers_for - taken) > 0) {
         stream->last_sent_ms = e->now_ms;
     }
     smux__send_schedule(e, stream);
@@ -129,16 +133,17 @@ static void linger_over(smux_engine *e, struct smux_estream *stream)
 
 static void tail_update_over(smux_engine *e, struct smux_estream *stream)
 {
-    if ((uint32_t)stream->consumed != stream->updated_at) {
+    if (stream->consumed != stream->updated_at) {
         smux__stream_consumed(e, stream, 0);
     }
+    smux__stream_rest(e, stream);
 }
 
 static struct smux_estream *timer_stream(struct smux__timer *timer)
 {
-    uint8_t *base = (uint8_t *)timer - offsetof(struct smux_estream, timer);
+    uint8_t *base = (uint8_t *)timer - offsetof(struct smux__traffic, timer);
 
-    return (struct smux_estream *)(void *)base;
+    return ((struct smux__traffic *)(void *)base)->stream;
 }
 
 void smux__stream_timers_date(smux_engine *e)
@@ -149,7 +154,7 @@ void smux__stream_timers_date(smux_engine *e)
         struct smux_estream *stream = timer_stream(timer);
         enum smux__timer_kind kind = (enum smux__timer_kind)stream->timer_kind;
         smux__stream_timer_cancel(stream);
-        smux__stream_timer_start(e, stream, kind);
+        (void)smux__stream_timer_start(e, stream, kind); /* it has what that needs */
     }
 }
 
@@ -203,7 +208,7 @@ void smux__stream_unguard(smux_engine *e, struct smux_estream *stream)
 {
     stream->flags &= ~(uint32_t)STREAM_GUARDED;
     if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
-        smux__stream_timer_start(e, stream, TIMER_ACCEPT);
+        (void)smux__stream_timer_start(e, stream, TIMER_ACCEPT); /* as in admit() */
     }
     smux__send_schedule(e, stream);
 }
@@ -231,15 +236,16 @@ void smux__stream_heard_first(smux_engine *e, struct smux_estream *stream)
 
 struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flags)
 {
-    struct smux_estream *stream = smux__pool_take_record(&e->pool);
+    struct smux_estream *stream = smux__pool_take(&e->pool, SMUX__RECORD_STREAM);
 
     if (stream == NULL) {
         return NULL;
     }
-    memset(stream, 0, e->pool.record_size);
+    memset(stream, 0, e->pool.records[SMUX__RECORD_STREAM].size);
     stream->id = id;
+    stream->traffic = SMUX__NO_TRAFFIC;
     if (smux__table_add(&e->table, &e->pool.alloc, stream) != SMUX_OK) {
-        smux__pool_give_record(&e->pool, stream);
+        smux__pool_give(&e->pool, SMUX__RECORD_STREAM, stream);
         return NULL;
     }
     stream->flags = flags | STREAM_IN_TABLE;
@@ -302,6 +308,7 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
 {
     e->credit -= smux__stream_credit(stream);
     smux__stream_timer_cancel(stream);
+    smux__stream_rest(e, stream);
     smux__table_remove(&e->table, stream);
     stream->flags &= ~(uint32_t)STREAM_IN_TABLE;
     if (e->last_found == stream) {
@@ -319,13 +326,20 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
     await_no_answer(e, stream); /* nothing more can come */
 }
 
+static void drop_input(smux_engine *e, struct smux_estream *stream)
+{
+    if (stream->traffic->in.tail != NULL) {
+        smux__queue_clear(&stream->traffic->in, &e->pool);
+    }
+}
+
 void smux__stream_free(smux_engine *e, struct smux_estream *stream)
 {
     assert(!smux__stream_is(stream, STREAM_IN_CONTROL | STREAM_SYN_HELD));
     if (smux__stream_is(stream, STREAM_IN_TABLE)) {
         leave_table(e, stream);
     } else if (smux__stream_is(stream, STREAM_DETACHED)) {
-        smux__sched_remove(&e->detached, stream);
+        smux__detached_remove(&e->detached, stream);
     }
     smux__send_unschedule(e, stream);
     smux__stream_timer_cancel(stream);
@@ -335,10 +349,11 @@ void smux__stream_free(smux_engine *e, struct smux_estream *stream)
     if (e->post.stream == stream) {
         e->post.stream = NULL;
     }
-    smux__queue_clear(&stream->in, &e->pool);
+    drop_input(e, stream);
     smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
-    smux__pool_give_record(&e->pool, stream);
+    smux__stream_rest(e, stream);
+    smux__pool_give(&e->pool, SMUX__RECORD_STREAM, stream);
 }
 
 /* [FIN-11]: what still comes is dropped but credited, so that a Go writer can finish. */
@@ -355,7 +370,7 @@ static void begin_discard(smux_engine *e, struct smux_estream *stream)
     e->n_streams--;
     e->n_discards++;
     smux__stream_timer_cancel(stream);
-    smux__stream_timer_start(e, stream, TIMER_DISCARD);
+    (void)smux__stream_timer_start(e, stream, TIMER_DISCARD); /* it is engaged */
     if (e->n_discards > e->config.max_discards) {
         struct smux__timer *oldest = smux__timer_list_first(&e->timers[TIMER_DISCARD]);
         smux__stream_end_discard(e, oldest != NULL ? timer_stream(oldest) : stream);
@@ -372,7 +387,7 @@ void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream)
 static bool is_over(const struct smux_estream *stream)
 {
     bool unwanted = stream->error != SMUX_OK || smux__stream_is(stream, STREAM_CLOSED);
-    bool all_read = smux__stream_is(stream, STREAM_FIN_RCVD) && stream->in.len == 0;
+    bool all_read = smux__stream_is(stream, STREAM_FIN_RCVD) && stream->traffic->in.len == 0;
 
     return smux__stream_is(stream, STREAM_FIN_SENT) && (unwanted || all_read);
 }
@@ -395,7 +410,7 @@ void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream)
     }
     if (smux__stream_is(stream, STREAM_IN_TABLE) && is_over(stream)) {
         if (may_discard(e, stream)) {
-            if (!smux__stream_is(stream, STREAM_DISCARD)) {
+            if (!smux__stream_is(stream, STREAM_DISCARD) && smux__stream_engage(e, stream)) {
                 begin_discard(e, stream);
                 return;
             }
@@ -406,7 +421,7 @@ void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream)
         leave_table(e, stream);
         if (smux__stream_is(stream, STREAM_HANDLE)) {
             stream->flags |= STREAM_DETACHED;
-            smux__sched_push(&e->detached, stream);
+            smux__detached_push(&e->detached, stream);
         }
     }
     if (!smux__stream_is(stream, STREAM_IN_TABLE | STREAM_HANDLE)) {
@@ -420,13 +435,14 @@ static void cut(smux_engine *e, struct smux_estream *stream, int status)
     e->credit -= smux__stream_credit(stream);
     stream->error = (int8_t)status;
     smux__decoder_forget(e, stream);
-    smux__queue_clear(&stream->in, &e->pool);
+    drop_input(e, stream);
     smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
     smux__send_unschedule(e, stream);
     if (!smux__stream_is(stream, STREAM_GUARDED)) {
         smux__stream_timer_cancel(stream);
     }
+    smux__stream_rest(e, stream);
     if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
         leave_ready(e, stream);
     }
@@ -509,6 +525,7 @@ int smux_engine_accept(smux_engine *e, smux_estream **out_stream)
     }
     leave_ready(e, stream);
     smux__stream_timer_stop(stream, TIMER_ACCEPT);
+    smux__stream_rest(e, stream);
     stream->flags |= STREAM_HANDLE;
     e->stats.streams_accepted++;
     if (smux_estream_events(e, stream) & SMUX_EVENT_READABLE) {
@@ -544,7 +561,7 @@ void smux_estream_abort(smux_engine *e, smux_estream *stream, int status)
 
 void smux_estream_close(smux_engine *e, smux_estream *stream)
 {
-    uint32_t unread = (uint32_t)(stream->received - stream->consumed);
+    uint32_t unread = smux__stream_unread(stream);
 
     smux__engine_enter(e);
     leave_ready(e, stream);
@@ -555,7 +572,8 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
     if (e->post.stream == stream) {
         e->post.stream = NULL;
     }
-    smux__queue_clear(&stream->in, &e->pool);
+    drop_input(e, stream);
+    smux__stream_rest(e, stream);
     if (smux__stream_is(stream, STREAM_DETACHED)) {
         smux__stream_free(e, stream);
         return;
@@ -578,15 +596,16 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
 void smux_estream_stats(const smux_engine *e, const smux_estream *stream,
                         struct smux_stream_stats *out_stats)
 {
-    uint32_t room = smux__send_room(e, stream);
+    bool over = smux__stream_is(stream, STREAM_DETACHED);
+    uint32_t room = over ? 0 : smux__send_room(e, stream);
 
     memset(out_stats, 0, sizeof(*out_stats));
     out_stats->bytes_in = stream->received;
-    out_stats->bytes_read = stream->consumed;
+    out_stats->bytes_read = stream->received - smux__stream_unread(stream);
     out_stats->bytes_out = stream->sent;
-    out_stats->unread = (uint32_t)(stream->received - stream->consumed);
-    out_stats->unsent = stream->out.len;
+    out_stats->unread = smux__stream_unread(stream);
+    out_stats->unsent = stream->traffic->out.len;
     out_stats->send_window = room;
-    out_stats->recv_window = e->version == 2 ? stream->advertised : 0;
-    out_stats->blocked_on_window = stream->out.len > 0 && room == 0;
+    out_stats->recv_window = e->version == 2 && !over ? stream->advertised : 0;
+    out_stats->blocked_on_window = stream->traffic->out.len > 0 && room == 0;
 }

@@ -38,7 +38,7 @@ enum smux__stream_flag {
     STREAM_IN_READY = 1 << 4,     /* has news for the application; linked by `ready` */
     STREAM_IN_CONTROL = 1 << 5,   /* has a control frame due; linked by `control_next` */
     STREAM_IN_DATA = 1 << 6,      /* may send payload; in the scheduler by `sched` */
-    STREAM_DETACHED = 1 << 7,     /* not in the table, held by the application; `sched` */
+    STREAM_DETACHED = 1 << 7,     /* not in the table, held by the application; `detached` */
     STREAM_SYN_DUE = 1 << 8,      /* our SYN was not formed yet */
     STREAM_UPD_DUE = 1 << 9,      /* a window update is due [UPD-3] */
     STREAM_FIN_WANTED = 1 << 10,  /* no more writes; FIN behind the data */
@@ -79,20 +79,41 @@ struct smux__link {
     struct smux_estream *prev, *next;
 };
 
-struct smux_estream {
-    uint32_t id;
-    uint32_t flags;         /* enum smux__stream_flag */
+/* What a stream has besides while something is under way: bytes that wait, a timer, a turn to
+ * send. An idle stream has SMUX__NO_TRAFFIC instead, which can be read, but not written to. */
+struct smux__traffic {
     struct smux__queue in;  /* received, unread */
     struct smux__queue out; /* written, not yet formed into frames */
+    struct smux_estream *stream;
+    uint32_t lingers_for; /* with TIMER_LINGER: stats.wire_out to be taken, modulo 2^32 */
+
+    /* What may send payload waits for nothing. */
+    union {
+        struct smux__timer timer; /* while timer_kind is not TIMER_NONE */
+        struct smux__link sched;  /* while STREAM_IN_DATA */
+    };
+};
+
+extern const struct smux__traffic smux__no_traffic;
+#define SMUX__NO_TRAFFIC ((struct smux__traffic *)(uintptr_t)&smux__no_traffic)
+
+struct smux_estream {
+    uint32_t id;
+    uint32_t flags; /* enum smux__stream_flag */
+    struct smux__traffic *traffic;
 
     uint64_t received; /* payload bytes; on the wire modulo 2^32 */
-    uint64_t consumed; /* of these, by the application */
     uint64_t sent;     /* payload bytes formed into frames [WIN-2] */
-
-    struct smux__send_window window; /* v2: what the peer lets us send */
-    uint32_t updated_at;             /* v2: CONSUMED of our last update */
-    uint32_t advertised;             /* v2: WINDOW of our last update */
-    uint32_t max_advertised;         /* v2: the largest one so far [UPD-9] */
+    union {
+        struct {                             /* v2 */
+            struct smux__send_window window; /* what the peer lets us send */
+            uint32_t updated_at;             /* CONSUMED of our last update */
+            uint32_t advertised;             /* WINDOW of our last update */
+        };
+        struct smux__link detached; /* once STREAM_DETACHED or truncated, when these are over */
+    };
+    uint32_t consumed;       /* of these, by the application; modulo 2^32 */
+    uint32_t max_advertised; /* v2: the largest WINDOW so far [UPD-9] */
 
     union {
         uint32_t loan_len;  /* length of the last loan until it is reclaimed; less if it was cut */
@@ -101,7 +122,6 @@ struct smux_estream {
 
     int32_t deficit;         /* bytes this stream may still send in `round` */
     uint32_t last_sent_ms;   /* when payload was formed last [FIN-7] */
-    uint32_t sent_ends_at;   /* stats.wire_out behind it, modulo 2^32 */
     int8_t error;            /* enum smux_status, once the stream failed */
     unsigned timer_kind : 4; /* enum smux__timer_kind */
     unsigned flights : 4;    /* times that the first flight was doubled [BKT-7] */
@@ -109,11 +129,6 @@ struct smux_estream {
     unsigned priority : 3;   /* class */
     unsigned round : 4;      /* of the class when `deficit` was last granted, modulo 16 */
 
-    /* What may send payload, or is over, waits for nothing. */
-    union {
-        struct smux__timer timer; /* while timer_kind is not TIMER_NONE */
-        struct smux__link sched;  /* while STREAM_IN_DATA or STREAM_DETACHED */
-    };
     struct smux__link ready;
     struct smux_estream *control_next;
     struct smux__tuning *tuning; /* v2: NULL while nothing is known of the window it needs */
@@ -129,13 +144,20 @@ static inline bool smux__stream_is(const struct smux_estream *stream, uint32_t f
     return (stream->flags & flags) != 0;
 }
 
+/* Bytes received that the application has not read. */
+static inline uint32_t smux__stream_unread(const struct smux_estream *stream)
+{
+    return (uint32_t)stream->received - stream->consumed;
+}
+
 static inline bool smux__stream_timer_runs(const struct smux_estream *stream)
 {
     return stream->timer_kind != TIMER_NONE;
 }
 
-#define SMUX__LIST_FUNCTIONS(link)                                                                 \
-    static inline void smux__##link##_push(struct smux__stream_list *list,                         \
+/* Functions for the list of a name, linked through a member. */
+#define SMUX__LIST_FUNCTIONS(name, link)                                                           \
+    static inline void smux__##name##_push(struct smux__stream_list *list,                         \
                                            struct smux_estream *stream)                            \
     {                                                                                              \
         stream->link.prev = list->tail;                                                            \
@@ -143,7 +165,7 @@ static inline bool smux__stream_timer_runs(const struct smux_estream *stream)
         *(list->tail != NULL ? &list->tail->link.next : &list->head) = stream;                     \
         list->tail = stream;                                                                       \
     }                                                                                              \
-    static inline void smux__##link##_remove(struct smux__stream_list *list,                       \
+    static inline void smux__##name##_remove(struct smux__stream_list *list,                       \
                                              struct smux_estream *stream)                          \
     {                                                                                              \
         struct smux_estream *prev = stream->link.prev, *next = stream->link.next;                  \
@@ -151,7 +173,8 @@ static inline bool smux__stream_timer_runs(const struct smux_estream *stream)
         *(next != NULL ? &next->link.prev : &list->tail) = prev;                                   \
     }
 
-SMUX__LIST_FUNCTIONS(sched)
-SMUX__LIST_FUNCTIONS(ready)
+SMUX__LIST_FUNCTIONS(sched, traffic->sched)
+SMUX__LIST_FUNCTIONS(ready, ready)
+SMUX__LIST_FUNCTIONS(detached, detached)
 
 #endif

@@ -138,7 +138,8 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
 /* What the peer may have sent for a larger window keeps its room until it was read. */
 static uint32_t room_for(const smux_engine *e, const struct smux__tuning *tuning, uint32_t window)
 {
-    uint32_t unread = smux__min_u32(tuning->stream->in.len, tuning->room + first_window(e));
+    uint32_t unread =
+        smux__min_u32(tuning->stream->traffic->in.len, tuning->room + first_window(e));
 
     return smux__max_u32(window, unread) - first_window(e);
 }
@@ -166,7 +167,7 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     const struct smux_estream *stream = tuning->stream;
     uint64_t round_us = e->now_us - tuning->asked_us;
     uint64_t idle_us = tuning->dry_us != SMUX_NEVER ? e->now_us - tuning->dry_us : 0;
-    int32_t unread = (int32_t)(tuning->edge - (uint32_t)stream->consumed);
+    int32_t unread = (int32_t)(tuning->edge - stream->consumed);
 
     tuning->asked_us = SMUX_NEVER;
     if (idle_us == 0 || idle_us < round_us / 16) {
@@ -203,7 +204,7 @@ void smux__tune_received(smux_engine *e, struct smux_estream *stream)
 static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_us)
 {
     struct smux_estream *stream = tuning->stream;
-    uint64_t used = stream->consumed - tuning->seen;
+    uint32_t used = stream->consumed - tuning->seen;
     uint32_t window = tuning->window;
 
     tuning->seen = stream->consumed;

@@ -38,7 +38,7 @@ struct smux__tuning {
     uint32_t edge;                    /* E: the byte behind it answers an update, */
     uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
     uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */
-    uint64_t seen;                    /* stream.consumed at the last look */
+    uint32_t seen;                    /* stream.consumed at the last look */
     bool grown;                       /* since then */
 };
 

@@ -35,7 +35,7 @@ static bool is_loan(const struct smux__chunk *chunk)
 /* The loan in the send queue, if there is one. */
 static struct smux__chunk *queued_loan(const struct smux_estream *stream)
 {
-    struct smux__chunk *tail = stream->out.tail;
+    struct smux__chunk *tail = stream->traffic->out.tail;
     struct smux__chunk *chunk = tail;
 
     while (chunk != NULL && !is_loan(chunk)) {
@@ -58,7 +58,7 @@ static uint32_t queued_loan_len(const struct smux_estream *stream)
 /* Bytes that may be queued now (L8). */
 static uint32_t write_space(const smux_engine *e, const struct smux_estream *stream)
 {
-    uint32_t own = stream->out.len - queued_loan_len(stream);
+    uint32_t own = stream->traffic->out.len - queued_loan_len(stream);
     uint32_t stream_max = e->config.max_stream_send_buffer;
     uint32_t session_max = e->config.max_send_buffer;
     uint32_t of_stream = stream_max > own ? stream_max - own : 0;
@@ -95,7 +95,11 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
     if (status != SMUX_OK || len == 0) {
         return status == SMUX_EAGAIN && len == 0 ? SMUX_OK : status;
     }
-    *out_len = smux__queue_append(&stream->out, &e->pool, data, len < space ? len : space, false);
+    if (!smux__stream_engage(e, stream)) {
+        return SMUX_ENOMEM;
+    }
+    *out_len =
+        smux__queue_append(&stream->traffic->out, &e->pool, data, len < space ? len : space, false);
     if (*out_len > 0 && *out_len < len) { /* by the limits, or for want of memory */
         stream->flags |= STREAM_WANTS_SPACE;
     }
@@ -113,8 +117,11 @@ int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want
     if (status != SMUX_OK) {
         return status;
     }
-    struct smux__chunk *chunk =
-        smux__queue_reserve(&stream->out, &e->pool, want < space ? want : space, false);
+    struct smux__chunk *chunk = NULL;
+    if (smux__stream_engage(e, stream)) {
+        chunk = smux__queue_reserve(&stream->traffic->out, &e->pool, want < space ? want : space,
+                                    false);
+    }
     if (chunk == NULL) {
         return SMUX_ENOMEM;
     }
@@ -127,13 +134,13 @@ int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want
 void smux_estream_write_commit(smux_engine *e, smux_estream *stream, size_t len)
 {
     smux__engine_enter(e);
-    if (stream->out.tail == NULL) {
+    if (stream->traffic->out.tail == NULL) {
         return; /* the stream failed between reserve and commit */
     }
-    stream->out.tail->end += (uint32_t)len;
-    stream->out.len += (uint32_t)len;
+    stream->traffic->out.tail->end += (uint32_t)len;
+    stream->traffic->out.len += (uint32_t)len;
     e->send_queued += len;
-    smux__queue_drop_empty_tail(&stream->out, &e->pool);
+    smux__queue_drop_empty_tail(&stream->traffic->out, &e->pool);
     smux__send_schedule_data(e, stream);
 }
 
@@ -150,11 +157,14 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
     if (smux__stream_is(stream, STREAM_LENT) || len == 0 || len > MAX_LOAN) {
         return SMUX_EINVAL;
     }
-    struct smux__chunk *loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
+    struct smux__chunk *loan = NULL;
+    if (smux__stream_engage(e, stream)) {
+        loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
+    }
     if (loan == NULL) {
         return SMUX_ENOMEM;
     }
-    smux__queue_push(&stream->out, loan);
+    smux__queue_push(&stream->traffic->out, loan);
     stream->loan_len = (uint32_t)len;
     stream->flags |= STREAM_LENT;
     smux__send_schedule_data(e, stream);
@@ -174,7 +184,7 @@ static void unqueue_loan(smux_engine *e, struct smux_estream *stream)
 {
     struct smux__chunk *loan = smux__stream_is(stream, STREAM_LENT) ? queued_loan(stream) : NULL;
 
-    if (loan != NULL && smux__queue_remove(&stream->out, loan)) {
+    if (loan != NULL && smux__queue_remove(&stream->traffic->out, loan)) {
         stream->loan_len = loan->begin;
         if (loan->refs == 1) {
             stream->flags &= ~(uint32_t)STREAM_LENT;
@@ -200,6 +210,7 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
         return e->error;
     }
     smux__send_schedule(e, stream);
+    smux__stream_rest(e, stream);
     smux__stream_settle(e, stream);
     return SMUX_OK;
 }
@@ -207,6 +218,8 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
 void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream)
 {
     unqueue_loan(e, stream);
-    e->send_queued -= stream->out.len;
-    smux__queue_clear(&stream->out, &e->pool);
+    if (stream->traffic->out.tail != NULL) {
+        e->send_queued -= stream->traffic->out.len;
+        smux__queue_clear(&stream->traffic->out, &e->pool);
+    }
 }

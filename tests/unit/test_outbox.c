@@ -15,9 +15,11 @@ struct fixture {
 
 static void start(struct fixture *f)
 {
+    const size_t sizes[SMUX__RECORD_KINDS] = {64, 64};
+
     memset(f, 0, sizeof(*f));
     heap_init(&f->heap);
-    smux__pool_init(&f->pool, &f->heap.allocator, 64u << 10, 64);
+    smux__pool_init(&f->pool, &f->heap.allocator, 64u << 10, sizes);
 }
 
 static void stop(struct fixture *f)

@@ -21,8 +21,10 @@ struct model {
 
 static void model_start(struct model *m)
 {
+    const size_t sizes[SMUX__RECORD_KINDS] = {RECORD_SIZE, 64};
+
     heap_init(&m->heap);
-    smux__pool_init(&m->pool, &m->heap.allocator, 64u << 10, RECORD_SIZE);
+    smux__pool_init(&m->pool, &m->heap.allocator, 64u << 10, sizes);
     memset(&m->queue, 0, sizeof(m->queue));
     m->bytes = malloc(MODEL_SIZE);
     m->begin = m->end = 0;
@@ -216,23 +218,23 @@ START_TEST(records_are_kept_for_the_next_one_up_to_the_limit)
 
     model_start(&m);
     for (int i = 0; i < N; i++) {
-        records[i] = smux__pool_take_record(&m.pool);
+        records[i] = smux__pool_take(&m.pool, SMUX__RECORD_STREAM);
         ck_assert_ptr_nonnull(records[i]);
         memset(records[i], i, RECORD_SIZE);
     }
     for (int i = 0; i < N; i++) {
-        smux__pool_give_record(&m.pool, records[i]);
+        smux__pool_give(&m.pool, SMUX__RECORD_STREAM, records[i]);
         ck_assert_uint_le(m.pool.cached, 64u << 10);
     }
     ck_assert_uint_gt(m.pool.cached + RECORD_SIZE, 64u << 10);
     uint64_t calls = m.heap.calls;
-    void *record = smux__pool_take_record(&m.pool);
+    void *record = smux__pool_take(&m.pool, SMUX__RECORD_STREAM);
     ck_assert_uint_eq(m.heap.calls, calls);
-    smux__pool_give_record(&m.pool, record);
+    smux__pool_give(&m.pool, SMUX__RECORD_STREAM, record);
     m.heap.fail_at = m.heap.calls + 1;
     smux__pool_trim(&m.pool, 0);
     ck_assert_uint_eq(m.pool.cached, 0);
-    ck_assert_ptr_null(smux__pool_take_record(&m.pool));
+    ck_assert_ptr_null(smux__pool_take(&m.pool, SMUX__RECORD_STREAM));
     model_stop(&m);
 }
 END_TEST

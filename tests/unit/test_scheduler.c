@@ -14,16 +14,22 @@
 
 static struct smux__scheduler scheduler;
 static struct smux_estream streams[STREAMS];
+static struct smux__traffic traffic[STREAMS];
 static uint64_t sent[STREAMS];
+
+static void make(unsigned i)
+{
+    streams[i] = (struct smux_estream){.id = i, .traffic = &traffic[i]};
+    traffic[i] = (struct smux__traffic){.stream = &streams[i]};
+    smux__scheduler_adopt(&scheduler, &streams[i]);
+}
 
 static void start(uint32_t frame, unsigned n)
 {
-    memset(streams, 0, sizeof streams);
     memset(sent, 0, sizeof sent);
     smux__scheduler_init(&scheduler, frame);
     for (unsigned i = 0; i < n; i++) {
-        streams[i].id = i;
-        smux__scheduler_adopt(&scheduler, &streams[i]);
+        make(i);
     }
 }
 
@@ -70,9 +76,9 @@ static unsigned check_list(const struct smux__stream_list *list, unsigned class,
         expect(stream->priority == class);
         expect((stream->flags & (STREAM_IN_DATA | STREAM_IN_FRESH)) == (STREAM_IN_DATA | fresh));
         expect(fresh == 0 || stream->deficit > 0);
-        expect(stream->sched.prev == prev);
+        expect(stream->traffic->sched.prev == prev);
         prev = stream;
-        stream = stream->sched.next;
+        stream = stream->traffic->sched.next;
     }
     expect(list->tail == prev);
     return n;
@@ -216,9 +222,7 @@ START_TEST(new_streams_without_end_do_not_starve_the_old_ones)
     join(0);
     ck_assert_uint_eq(send_one(FRAME), 0);
     for (int i = 0; i < 10000; i++) {
-        memset(&streams[1], 0, sizeof streams[1]);
-        streams[1].id = 1;
-        smux__scheduler_adopt(&scheduler, &streams[1]);
+        make(1);
         join(1);
         while (send_one(FRAME) == 0) {
             others = 0;
