@@ -149,6 +149,11 @@ void pipe_end(struct pipe *pipe, enum pipe_ending ending)
 
 /* --- out ---------------------------------------------------------------------------------- */
 
+static bool is_frozen(const struct pipe *pipe)
+{
+    return pipe->clock->thaw_ns != 0;
+}
+
 /* Drops the slices that are due; their bytes may be delivered from now on. */
 static void look_for_due(struct pipe *pipe)
 {
@@ -171,6 +176,9 @@ ssize_t pipe_drain(struct pipe *pipe, int fd)
     uint64_t len;
     ssize_t put;
 
+    if (is_frozen(pipe)) {
+        return 0;
+    }
     look_for_due(pipe);
     len = deliverable(pipe);
     if (len == 0) {
@@ -185,7 +193,8 @@ ssize_t pipe_drain(struct pipe *pipe, int fd)
 
 enum pipe_ending pipe_ended(const struct pipe *pipe)
 {
-    bool due = pipe->delivered == pipe->taken && pipe->end_ns <= pipe->clock->now_ns;
+    bool due =
+        pipe->delivered == pipe->taken && pipe->end_ns <= pipe->clock->now_ns && !is_frozen(pipe);
 
     return due ? pipe->ending : PIPE_OPEN;
 }
@@ -197,6 +206,9 @@ bool pipe_is_cut(const struct pipe *pipe)
 
 uint64_t pipe_next_ns(const struct pipe *pipe)
 {
+    if (is_frozen(pipe) && (pipe->ring.len > 0 || pipe->ending != PIPE_OPEN)) {
+        return pipe->clock->now_ns; /* due already, or never before the thaw */
+    }
     if (pipe->used_slices > 0) {
         return pipe->slices[pipe->first_slice].due_ns;
     }

@@ -320,6 +320,17 @@ def measure_delay_in_freeze():
 
 
 @test
+def a_link_without_delay_freezes_too():
+    link = Link("--freeze", "up:0.05,0.3")
+    time.sleep(0.1)
+    begin = time.monotonic()
+    link.client.send(b"u")
+    link.client.shutdown(socket.SHUT_WR)
+    expect(libtunnel.read_all(link.server), b"u", "bytes before the end")
+    expect_between(0.2, time.monotonic() - begin, 5, "seconds until the end")
+
+
+@test
 def a_freeze_moves_what_is_under_way():
     best_of(measure_delay_in_freeze)
 
