@@ -5,9 +5,18 @@ void linkclock_init(struct linkclock *clock, const struct direction_options *opt
     *clock = (struct linkclock){.options = options, .start_ns = NEVER};
 }
 
+void linkclock_hold(struct linkclock *clock, bool held, uint64_t real_ns)
+{
+    if (held == (clock->held_ns != 0)) {
+        return;
+    }
+    clock->was_held_ns += held ? 0 : real_ns - clock->held_ns;
+    clock->held_ns = held ? real_ns : 0;
+}
+
 void linkclock_set(struct linkclock *clock, uint64_t real_ns)
 {
-    clock->lost_ns = 0;
+    clock->lost_ns = clock->was_held_ns;
     clock->thaw_ns = 0;
     for (unsigned i = 0; clock->start_ns != NEVER && i < clock->options->n_freezes; i++) {
         const struct freeze *freeze = &clock->options->freezes[i];
@@ -19,6 +28,10 @@ void linkclock_set(struct linkclock *clock, uint64_t real_ns)
             clock->lost_ns += real_ns - begin;
             clock->thaw_ns = end;
         }
+    }
+    if (clock->held_ns != 0) {
+        clock->lost_ns += real_ns - clock->held_ns;
+        clock->thaw_ns = NEVER; /* until somebody says so */
     }
     clock->now_ns = real_ns - clock->lost_ns;
 }

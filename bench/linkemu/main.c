@@ -18,6 +18,7 @@
 
 #include "address.h"
 #include "conn.h"
+#include "control.h"
 
 #define MAX_EVENTS   64
 #define MAX_CAPACITY 2e9 /* bytes of one direction of a connection */
@@ -26,13 +27,15 @@
 enum {
     TAG_LISTENER = -1,
     TAG_TIMER = -2,
-    TAG_SIGNALS = -3
+    TAG_SIGNALS = -3,
+    TAG_CONTROL = -4
 };
 
 struct emulator {
     struct options options;
     struct address target;
     struct linkclock clocks[2];
+    struct control control;
     struct conn **conns; /* of max_connections; NULL: a free place */
     size_t n_conns;
     uint64_t n_accepted;
@@ -43,6 +46,7 @@ struct emulator {
     int listener;
     int timer;
     int signals;
+    bool orders;  /* standard input may have more */
     bool pending; /* the listener may have more connections */
     bool cut;     /* the cut at a time is over */
     bool stop;
@@ -215,6 +219,42 @@ static uint64_t cut_time(const struct emulator *emulator)
                          : planned(emulator->clocks[UP].start_ns, emulator->options.cut_at_ns);
 }
 
+static void cut_all(struct emulator *emulator)
+{
+    for (size_t i = 0; i < emulator->options.max_connections; i++) {
+        if (emulator->conns[i] != NULL) {
+            conn_cut(emulator->conns[i]);
+        }
+    }
+}
+
+static void obey(struct emulator *emulator, const struct order *order)
+{
+    if (order->kind == ORDER_CUT) {
+        cut_all(emulator);
+    } else if (order->kind == ORDER_END) {
+        emulator->stop = true;
+    }
+    for (int i = 0; i < 2; i++) {
+        if ((order->directions & 1u << i) != 0) {
+            linkclock_hold(&emulator->clocks[i], order->kind == ORDER_FREEZE, emulator->now_ns);
+            linkclock_set(&emulator->clocks[i], emulator->now_ns);
+        }
+    }
+}
+
+static void take_orders(struct emulator *emulator)
+{
+    struct order order;
+
+    while (emulator->orders && !emulator->stop) {
+        emulator->orders = control_next(&emulator->control, &order);
+        if (emulator->orders) {
+            obey(emulator, &order);
+        }
+    }
+}
+
 static void check_plans(struct emulator *emulator)
 {
     if (emulator->now_ns >= planned(emulator->begin_ns, emulator->options.time_ns)) {
@@ -224,11 +264,7 @@ static void check_plans(struct emulator *emulator)
         return;
     }
     emulator->cut = true;
-    for (size_t i = 0; i < emulator->options.max_connections; i++) {
-        if (emulator->conns[i] != NULL) {
-            conn_cut(emulator->conns[i]);
-        }
-    }
+    cut_all(emulator);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -271,6 +307,8 @@ static void take_event(struct emulator *emulator, const struct epoll_event *even
         emulator->pending = true;
     } else if (tag == TAG_TIMER) {
         emulator->timer_ns = NEVER; /* has expired */
+    } else if (tag == TAG_CONTROL) {
+        emulator->orders = true;
     } else {
         emulator->stop = true;
     }
@@ -292,6 +330,7 @@ static int loop(struct emulator *emulator)
         }
         set_clocks(emulator);
         accept_connections(emulator);
+        take_orders(emulator);
         check_plans(emulator);
         more = pump_connections(emulator);
     }
@@ -368,6 +407,12 @@ static int start(struct emulator *emulator)
                         !watch(emulator, emulator->timer, EPOLLIN, TAG_TIMER) ||
                         !watch(emulator, emulator->signals, EPOLLIN, TAG_SIGNALS))) {
         return os_error("epoll");
+    }
+    if (status == 0 && emulator->options.control) {
+        int input = control_open();
+        if (input < 0 || !watch(emulator, input, EPOLLIN, TAG_CONTROL)) {
+            return os_error("--control: standard input");
+        }
     }
     return status;
 }

@@ -31,6 +31,8 @@ static const char help[] =
     "      --freeze [DIR:]AT,FOR  the link stands still for so long; up to 16 times\n"
     "      --cut-after [DIR:]SIZE|TIME  reset a connection when it has got so many bytes, or\n"
     "                             all that are open at a time, which needs a unit (2s)\n"
+    "      --control              take orders from standard input, one a line: cut,\n"
+    "                             freeze [up|down], thaw [up|down]; its end ends the program\n"
     "      --seed N               of the jitter [1]\n"
     "      --time TIME            end after so long\n"
     "      --max-connections N    at once; more have to wait [64]\n"
@@ -202,6 +204,7 @@ enum {
     SET_QUEUE,
     FREEZE,
     CUT,
+    CONTROL,
     SEED,
     TIME,
     CONNECTIONS
@@ -216,6 +219,7 @@ static const struct option long_options[] = {
     {"queue", required_argument, NULL, SET_QUEUE},
     {"freeze", required_argument, NULL, FREEZE},
     {"cut-after", required_argument, NULL, CUT},
+    {"control", no_argument, NULL, CONTROL},
     {"seed", required_argument, NULL, SEED},
     {"time", required_argument, NULL, TIME},
     {"max-connections", required_argument, NULL, CONNECTIONS},
@@ -237,6 +241,9 @@ static int take_option(struct options *options, int code, const char *text)
         return add_freeze(options, directions, text);
     case CUT:
         return set_cut(options, directions, text);
+    case CONTROL:
+        options->control = true;
+        return -1;
     case 'l':
         options->listen = text;
         return -1;
@@ -271,6 +278,9 @@ static int check(const struct options *options)
         return usage("--target is missing");
     }
     for (int i = 0; i < 2; i++) {
+        if (options->control && options->directions[i].n_freezes > 0) {
+            return usage("--control and --freeze: planned or by order, not both");
+        }
         if (options->directions[i].jitter_ns > options->directions[i].delay_ns) {
             return usage("--jitter is larger than --delay");
         }

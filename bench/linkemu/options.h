@@ -40,6 +40,7 @@ struct options {
     uint64_t seed;
     uint64_t time_ns; /* end of the program; 0: never */
     size_t max_connections;
+    bool control; /* takes orders from standard input */
     bool verbose;
 };
 

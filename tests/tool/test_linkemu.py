@@ -11,6 +11,7 @@ import hashlib
 import os
 import random
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -30,7 +31,9 @@ class Link:
     def __init__(self, *options):
         listener = socket.create_server(("127.0.0.1", 0))
         target = "127.0.0.1:%d" % listener.getsockname()[1]
-        self.process = Process([LINKEMU, "-v", "-t", target, *options])
+        self.process = Process([LINKEMU, "-v", "-t", target, *options],
+                               stdin=subprocess.PIPE if "--control" in options
+                               else subprocess.DEVNULL)
         self.client = libtunnel.connect(listening(self.process), 10)
         self.begin = time.monotonic()
         listener.settimeout(10)
@@ -43,6 +46,10 @@ class Link:
     def close(self):
         self.client.close()
         self.server.close()
+
+    def order(self, text):
+        self.process.child.stdin.write(text.encode())
+        self.process.child.stdin.flush()
 
     def how_it_ended(self):
         """The line of the emulator about the connection."""
@@ -360,6 +367,44 @@ def a_cut_at_a_time_resets_both_ends():
     expect(link.process.child.poll(), None, "the emulator runs")
 
 
+def arrives(end, within):
+    """Whether a byte comes in time."""
+    end.settimeout(within)
+    try:
+        return len(end.recv(1)) == 1
+    except TimeoutError:
+        return False
+
+
+@test
+def an_order_freezes_one_direction():
+    link = Link("--control")
+    link.order("freeze up\nfreeze up\n")
+    time.sleep(0.1)
+    link.client.send(b"u")
+    link.server.send(b"d")
+    expect(arrives(link.client, 10), True, "the other direction goes on")
+    expect(arrives(link.server, 0.3), False, "a byte arrives in a freeze")
+    link.order("tha")           # an order may come in pieces
+    expect(arrives(link.server, 0.1), False, "a byte arrives in a freeze")
+    link.order("w\n")
+    expect(arrives(link.server, 10), True, "what was under way arrives afterwards")
+    link.client.send(b"u")
+    expect(arrives(link.server, 10), True, "it goes on")
+
+
+@test
+def an_order_cuts():
+    link = Link("--control")
+    link.order("sideways\ncut\n")
+    expect(count_until_reset(link.client), 0, "bytes at the client")
+    expect(count_until_reset(link.server), 0, "bytes at the target")
+    link.process.wait_log("sideways: expected cut")
+    expect(link.process.child.poll(), None, "the emulator runs")
+    link.process.child.stdin.close()
+    expect(link.process.wait(10), 0, "exit status at the end of its orders")
+
+
 # --- ends ----------------------------------------------------------------------------------------
 
 @test
@@ -422,6 +467,7 @@ def bad_options_are_refused():
             (["--queue", "1"], "from 2KiB"), (["--jitter", "1ms"], "larger than --delay"),
             (["--freeze", "1s"], "expected AT,FOR"), (["--seed", "1.5"], "expected a number"),
             (["--freeze", "1,2", "--freeze", "up:2,2"], "overlaps"),
+            (["--control", "--freeze", "1,2"], "not both"),
             (["--cut-after", "soon"], "a size such as"), (["--cut-after", "up:2s"], "both"),
             (["--time", "0"], "expected a time"), (["--max-connections", "0"], "1 to 4096"),
             (["--rate", "1000Gbit", "--delay", "1s"], "more than 2 GB"),
