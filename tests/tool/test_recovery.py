@@ -58,6 +58,43 @@ def client_killed_and_started_again():
 
 
 @test
+def a_killed_client_resets_local_connections():
+    """The kernel would end them in order, and what arrived so far would look complete."""
+    target = Target(echo)
+    back = server(target.address)
+    front = client(back.address)
+    held = connect(front.address)
+    held.sendall(b"x")
+    expect(read_exactly(held, 1), b"x", "echo")
+    front.kill()
+    expect(ends_with_reset(held), True, "an open stream sees an error")
+
+
+@test
+def a_killed_client_resets_connections_that_wait():
+    front = client(("127.0.0.1", free_port()))
+    waiting = connect(front.address)
+    front.wait_log("retry")
+    time.sleep(0.1)
+    front.kill()
+    expect(ends_with_reset(waiting), True, "a connection without session sees an error")
+
+
+@test
+def a_killed_server_resets_connections_to_the_target():
+    ends = []
+    target = Target(lambda connection: ends.append(ends_with_reset(connection)))
+    tunnel = Tunnel(target.address)
+    s = tunnel.connect()
+    s.sendall(b"half of it")
+    wait_until(lambda: target.accepted == 1, what="connection at the target")
+    time.sleep(0.1)
+    tunnel.server.kill()
+    wait_until(lambda: ends, what="end at the target")
+    expect(ends, [True], "the target sees an error")
+
+
+@test
 def frozen_server_is_noticed():
     """A server that does nothing any more, while its kernel keeps the connection."""
     target = Target(echo)

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "log.h"
 #include "pool.h"
 #include "relay.h"
+#include "socket_options.h"
 #include "usage.h"
 #include "waiting.h"
 
@@ -42,14 +42,6 @@ const struct command client_command = {
 
 /* --- local connections ------------------------------------------------------------------- */
 
-static void close_local(int fd)
-{
-    const struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); /* an error, not an end */
-    close(fd);
-}
-
 /* What a process ends with whose only stream did not come to its end. */
 static int stdio_exit_code(const struct app *app)
 {
@@ -73,7 +65,7 @@ static void give_up_local(void *owner, int fd)
               LOG_STR("from", address_of_socket(fd, true, from, sizeof(from))),
               LOG_STR("error", why));
     client->app.totals.refused++;
-    close_local(fd);
+    close(fd); /* a reset, since on_accepted() */
 }
 
 static void join(struct client *client, struct relay *relay, int fd)
@@ -128,6 +120,7 @@ static void take_local(struct client *client, int fd)
 
 static void on_accepted(struct listener *listener, int fd)
 {
+    socket_reset_on_close(fd, true); /* as long as nothing has ended in order */
     take_local(listener->owner, fd);
 }
 

@@ -11,6 +11,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "socket_options.h"
+
 /* --- watching ---------------------------------------------------------------------------- */
 
 static void channel_on_poll(uv_poll_t *poll, int status, int events)
@@ -111,6 +113,7 @@ int endpoint_init_socket(struct endpoint *endpoint, uv_loop_t *loop, int fd,
     endpoint->events = events;
     endpoint->out = &endpoint->in;
     endpoint->open_handles = 0;
+    socket_reset_on_close(fd, true);
     return channel_init(endpoint, &endpoint->in, loop, fd);
 }
 
@@ -211,7 +214,7 @@ void endpoint_shutdown(struct endpoint *endpoint)
     }
 }
 
-void endpoint_close(struct endpoint *endpoint)
+static void close_channels(struct endpoint *endpoint)
 {
     struct endpoint_channel *out = endpoint->out;
 
@@ -221,12 +224,15 @@ void endpoint_close(struct endpoint *endpoint)
     channel_close(&endpoint->in);
 }
 
+void endpoint_close(struct endpoint *endpoint)
+{
+    if (endpoint_is_socket(endpoint)) {
+        socket_reset_on_close(endpoint->in.fd, false);
+    }
+    close_channels(endpoint);
+}
+
 void endpoint_reset(struct endpoint *endpoint)
 {
-    const struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-    if (endpoint_is_socket(endpoint)) {
-        setsockopt(endpoint->in.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    }
-    endpoint_close(endpoint);
+    close_channels(endpoint);
 }

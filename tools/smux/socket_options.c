@@ -11,6 +11,13 @@ static void set_option(int fd, int level, int name, int value)
     (void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+void socket_reset_on_close(int fd, bool reset)
+{
+    const struct linger linger = {.l_onoff = reset, .l_linger = 0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 void socket_tune_early(int fd, const struct settings *settings)
 {
     if (settings->sockbuf > 0) {
