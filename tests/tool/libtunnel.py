@@ -133,13 +133,20 @@ class Process:
         return len(os.listdir("/proc/%d/fd" % self.pid))
 
 
-def _clean_up(show_logs):
+def forget(process):
+    """For a process that has ended and whose log is of no use any more."""
+    process.log_file.close()
+    _running.remove(process)
+
+
+def clean_up(show_logs, out=sys.stdout):
+    """Kills all processes; shows the last lines of their logs."""
     for process in reversed(_running):
         process.kill()
         if show_logs:
-            print("  --- log of %s" % " ".join(process.args))
-            for line in process.log().splitlines()[-15:]:
-                print("  | " + line[:300])
+            print("  --- log of %s" % " ".join(process.args), file=out)
+            for line in process.log().splitlines()[-int(os.environ.get("SMUX_LOG_LINES", "15")):]:
+                print("  | " + line[:300], file=out)
         process.log_file.close()
     _running.clear()
 
@@ -370,16 +377,16 @@ def run():
                 raise AssertionError(report)
         except Skip as why:
             skipped.append((name, str(why)))
-            _clean_up(False)
+            clean_up(False)
             continue
         except Exception as error:  # the text is what the reader needs
             if not isinstance(error, AssertionError):
                 traceback.print_exc(file=sys.stdout)
             print("FAILED %s: %s" % (name, error))
             failed.append(name)
-            _clean_up(True)
+            clean_up(True)
             continue
-        _clean_up(False)
+        clean_up(False)
         ran += 1
         print("ok     %s (%.1f s)" % (name, time.monotonic() - start))
         sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Chaos on the tunnel, see ../run."""
