@@ -580,6 +580,13 @@ static int background_start(void)
     return SMUX_OK;
 }
 
+/* Without sessions it holds no memory. */
+static void background_forget_all(void)
+{
+    smux__heap_deinit(&background.timers);
+    smux__registry_deinit(&background.registry);
+}
+
 static void background_end(void)
 {
     smux__lock_acquire(&background.lock);
@@ -588,8 +595,7 @@ static void background_end(void)
     smux__lock_release(&background.lock);
     smux__thread_join(background.thread);
     background_close();
-    smux__heap_deinit(&background.timers);
-    smux__registry_deinit(&background.registry);
+    background_forget_all();
     smux__alarm_close_all();
 }
 
@@ -606,8 +612,7 @@ static void background_after_fork(bool in_child)
     if (in_child) {
         background_close();
         background.timers.n = 0;
-        smux__heap_deinit(&background.timers);
-        smux__registry_deinit(&background.registry);
+        background_forget_all();
         background.attended = NULL;
         background.hurried = NULL;
         background.n_attended = 0;
@@ -655,6 +660,9 @@ int smux__background_join(smux_session *session)
         background.n_sessions++;
     } else if (session->served.number != 0) {
         smux__registry_remove(&background.registry, session->served.number);
+    }
+    if (background.n_sessions == 0) {
+        background_forget_all();
     }
     smux__lock_release(&background.life);
     return status;
