@@ -54,8 +54,8 @@ bool duo_start(struct duo *duo, struct heap *heap, const struct smux_config *con
     own.allocator = &heap->allocator;
     rng_seed(&duo->rng, 11);
     for (unsigned side = 0; side < 2; side++) {
-        int status = smux_engine_new(side == 0 ? SMUX_CLIENT : SMUX_SERVER, &own, 0, 0,
-                                     &duo->engine[side]);
+        int status =
+            smux_engine_new(side == 0 ? SMUX_CLIENT : SMUX_SERVER, &own, 0, 0, &duo->engine[side]);
         if (status != SMUX_OK) {
             ck_assert_int_eq(status, SMUX_ENOMEM);
             ck_assert(starved(duo));
@@ -241,9 +241,9 @@ static void judge_end(struct duo *duo, struct duo_stream *stream, unsigned side)
     if (!known && duo->refuses) {
         known = stream->at[other] == NULL;
     } else if (!known) { /* it was refused, or has failed over there without a call that told */
-        known = starved(duo) && (stream->at[other] == NULL ||
-                                 smux_estream_write(duo->engine[other], stream->at[other], "", 0,
-                                                    &len) != SMUX_OK);
+        known = starved(duo) &&
+                (stream->at[other] == NULL ||
+                 smux_estream_write(duo->engine[other], stream->at[other], "", 0, &len) != SMUX_OK);
     }
     ck_assert_msg(known, "stream %u: %u bytes of %u look like all", (unsigned)stream->id,
                   (unsigned)stream->read[side], (unsigned)stream->written[other]);
