@@ -23,6 +23,8 @@ struct end {
     unsigned failed;   /**< streams that ended with an error */
     uint64_t received; /**< bytes read */
     bool wrong;        /**< content differed */
+    unsigned cut;      /**< streams that ended in order, but short */
+    bool dropped;      /**< an echo did not get back what it had read */
     bool keep;         /**< do not free the connection when it closes */
     uint64_t to_send;  /**< of each stream of a caller */
     struct rng rng;    /**< sizes of pieces */
@@ -35,6 +37,9 @@ enum link {
     LINK_PIPES,  /**< two pipes: two descriptors an end */
     LINK_KINDS
 };
+
+/** Makes the descriptors of two connected ends: to read from, to write to. Not of LINK_PAIR. */
+void link_make_fds(enum link link, int out_fds[2][2]);
 
 /** Makes two connected transports. */
 void link_make(enum link link, struct smux_transport out_transports[2]);

@@ -101,7 +101,7 @@ START_TEST(echo_returns_every_byte_in_order)
         ck_assert_int_eq(end_call(&caller), SMUX_OK);
     }
     RUN_UNTIL(caller.complete + caller.failed == 20);
-    ck_assert(!caller.wrong);
+    ck_assert(!caller.wrong && caller.cut == 0);
     ck_assert_uint_eq(caller.complete, 20);
     ck_assert_uint_eq(caller.received, 2000000);
     RUN_UNTIL(echo.complete == 20);
@@ -230,7 +230,7 @@ START_TEST(END_4_drain_delivers_everything_first)
     ck_assert_int_eq(caller.status, SMUX_ECLOSED);
     ck_assert_str_eq(caller.text, "closed on this side");
     ck_assert_uint_eq(echo.received, 200000);
-    ck_assert(!caller.wrong);
+    ck_assert(!caller.wrong && caller.cut == 0);
 }
 END_TEST
 

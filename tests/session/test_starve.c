@@ -247,8 +247,8 @@ static void sessions_that_dialled(void)
 
     ck_assert_int_eq(smux_listen("0", &listener), SMUX_OK);
     ck_assert_int_eq(smux_socket_address(listener, false, address, sizeof address), SMUX_OK);
-    bool connected = fine(smux_dial(address, 1000, &fds[0])) &&
-                     fine(smux_accept_fd(listener, 1000, &fds[1]));
+    bool connected =
+        fine(smux_dial(address, 1000, &fds[0])) && fine(smux_accept_fd(listener, 1000, &fds[1]));
     ends.client = ends.server = NULL;
     if (connected && !fine(smux_client(fds[0], NULL, &ends.client))) {
         close(fds[0]);
