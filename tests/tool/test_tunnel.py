@@ -256,6 +256,28 @@ def target_down():
 
 
 @test
+def the_next_address_is_tried():
+    """A port alone is 127.0.0.1 and ::1; the first one refuses."""
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        raise Skip("no IPv6 on loopback: %s" % error)
+    port = listener.getsockname()[1]
+    back = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", str(port)])
+    back.address = listening(back)
+    front = client(back.address)
+    for _ in range(3):
+        s = connect(front.address)
+        listener.settimeout(10)
+        listener.accept()[0].close()
+        expect(s.recv(1), b"", "the end that the target makes")
+    listener.close()
+    expect(connect(front.address).recv(1), b"", "an end, as both refuse")
+    back.wait_log("target.failed .*connection refused")
+    expect(connect(front.address).recv(1), b"", "and again")
+
+
+@test
 def connect_timeout_to_a_silent_target():
     """A target that does not answer, neither with yes nor with no: a full accept queue."""
     listener = socket.socket()

@@ -96,11 +96,25 @@ static void on_handle_closed(uv_handle_t *handle)
     dial_free_if_idle(dial);
 }
 
+/* Also gone when the dial goes on with the next address: a handle cannot be used again before it
+ * is closed, so that address waits for it. */
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct dial *dial = handle->data;
+
+    dial->open_handles--;
+    if (dial->done != NULL) {
+        dial_try(dial);
+    } else {
+        dial_free_if_idle(dial);
+    }
+}
+
 static void stop_polling(struct dial *dial)
 {
     if (dial->polling) {
         dial->polling = false;
-        uv_close((uv_handle_t *)&dial->poll, on_handle_closed);
+        uv_close((uv_handle_t *)&dial->poll, on_poll_closed);
     }
 }
 
@@ -147,6 +161,9 @@ void dial_cancel(struct dial *dial)
 /* Gives up on the address that is being tried and goes on to the next one. */
 static void dial_next(struct dial *dial, const char *error)
 {
+    bool closing = dial->polling;
+
+    uv_timer_stop(&dial->timer);
     stop_polling(dial);
     if (dial->fd >= 0) {
         close(dial->fd);
@@ -154,7 +171,9 @@ static void dial_next(struct dial *dial, const char *error)
     }
     dial->error = error;
     dial->at++;
-    dial_try(dial);
+    if (!closing) {
+        dial_try(dial);
+    }
 }
 
 static void on_timer(uv_timer_t *timer)
