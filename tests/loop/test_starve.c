@@ -21,7 +21,7 @@
 
 #define MAX_STREAMS 20
 /* Until the scenario gives up on streams that a failure has stopped. */
-#define PATIENCE_US 40000
+#define PATIENCE_US 20000
 
 static struct end caller;
 static struct end echo;
@@ -72,8 +72,7 @@ static bool loop_init(struct loop *loop, bool uv)
 
 static bool loop_attach(struct loop *loop, smux_conn *conn)
 {
-    return fine(loop->is_uv ? smux_uv_attach(conn, &loop->uv)
-                            : smux_poll_attach(loop->poll, conn));
+    return fine(loop->is_uv ? smux_uv_attach(conn, &loop->uv) : smux_poll_attach(loop->poll, conn));
 }
 
 static void on_time(uv_timer_t *timer)
@@ -158,7 +157,8 @@ static void run_streams(struct loop *loop, unsigned opened)
     while (caller.conn != NULL && echo.conn != NULL &&
            (scarce_failures() == 0 || smux_now_us() < give_up_us)) {
         loop_turn(loop);
-        if (!draining && caller.conn != NULL && caller.complete + caller.failed + caller.cut >= opened) {
+        if (!draining && caller.conn != NULL &&
+            caller.complete + caller.failed + caller.cut >= opened) {
             draining = true;
             smux_conn_drain(caller.conn);
         }
