@@ -240,5 +240,8 @@ int smux_accept_fd(int listen_fd, uint32_t timeout_ms, int *out_fd)
         if (!accept_failed_for_one()) {
             return SMUX_EIO;
         }
+        if (smux_now_us() >= deadline_us) {
+            return SMUX_EDEADLINE; /* poll would only tell of the next one */
+        }
     }
 }
