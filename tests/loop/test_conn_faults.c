@@ -106,10 +106,18 @@ struct fault {
 };
 
 static const struct fault fault_kinds[] = {
-    {FAULT_READ, EINTR, true},    {FAULT_READ, EAGAIN, true},       {FAULT_READ, ECONNRESET, false},
-    {FAULT_READ, ENOBUFS, false}, {FAULT_WRITE, EINTR, true},       {FAULT_WRITE, EAGAIN, true},
-    {FAULT_WRITE, EPIPE, false},  {FAULT_WRITE, ECONNRESET, false}, {FAULT_WRITE, ENOBUFS, false},
-    {FAULT_POLL, EINTR, true},    {FAULT_SHUTDOWN, ENOTCONN, true},
+    {FAULT_READ, EINTR, true},        {FAULT_READ, EAGAIN, true},
+    {FAULT_READ, ECONNRESET, false},  {FAULT_READ, ETIMEDOUT, false},
+    {FAULT_READ, ENOBUFS, false},     {FAULT_READ, ENOMEM, false},
+    {FAULT_READ, EIO, false},         {FAULT_WRITE, EINTR, true},
+    {FAULT_WRITE, EAGAIN, true},      {FAULT_WRITE, EPIPE, false},
+    {FAULT_WRITE, ECONNRESET, false}, {FAULT_WRITE, ETIMEDOUT, false},
+    {FAULT_WRITE, ENOBUFS, false},    {FAULT_WRITE, ENOMEM, false},
+    {FAULT_WRITE, EIO, false},        {FAULT_POLL, EINTR, true},
+    {FAULT_SHUTDOWN, ENOTCONN, true}, {FAULT_CLOSE, EINTR, true},
+    {FAULT_CLOSE, EIO, true},         {FAULT_SETSOCKOPT, ENOPROTOOPT, true},
+    {FAULT_SETSOCKOPT, EINVAL, true}, {FAULT_RANDOM, EINTR, true},
+    {FAULT_RANDOM, ENOSYS, true},
 };
 #define N_FAULT_KINDS ((int)(sizeof fault_kinds / sizeof fault_kinds[0]))
 

@@ -109,6 +109,35 @@ static int fault_setsockopt(int fd, int level, int name, const void *value, sock
     return fault_strikes(FAULT_SETSOCKOPT) ? -1 : real.setsockopt(fd, level, name, value, len);
 }
 
+static int fault_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    if (fault_strikes(FAULT_GETSOCKOPT)) {
+        return -1;
+    }
+    int rc = real.getsockopt(fd, level, name, value, len);
+    if (level == SOL_SOCKET && name == SO_ERROR && fault_strikes(FAULT_SO_ERROR)) {
+        *(int *)value = errno;
+    }
+    return rc;
+}
+
+static int fault_bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    return fault_strikes(FAULT_BIND) ? -1 : real.bind(fd, address, len);
+}
+
+static int fault_listen(int fd, int backlog)
+{
+    return fault_strikes(FAULT_LISTEN) ? -1 : real.listen(fd, backlog);
+}
+
+static int fault_resolve(const char *host, const char *service, const struct addrinfo *hints,
+                         struct addrinfo **out_list)
+{
+    return fault_strikes(FAULT_RESOLVE) ? plans[FAULT_RESOLVE].error
+                                        : real.getaddrinfo(host, service, hints, out_list);
+}
+
 static int fault_shutdown(int fd, int how)
 {
     return fault_strikes(FAULT_SHUTDOWN) ? -1 : real.shutdown(fd, how);
@@ -144,6 +173,10 @@ void faults_begin(void)
     smux__sys.connect = fault_connect;
     smux__sys.accept = fault_accept;
     smux__sys.setsockopt = fault_setsockopt;
+    smux__sys.getsockopt = fault_getsockopt;
+    smux__sys.bind = fault_bind;
+    smux__sys.listen = fault_listen;
+    smux__sys.getaddrinfo = fault_resolve;
     smux__sys.shutdown = fault_shutdown;
     smux__sys.close = fault_close;
     smux__sys.bell = fault_bell;

@@ -23,6 +23,11 @@ enum fault_call {
     FAULT_CONNECT,
     FAULT_ACCEPT,
     FAULT_SETSOCKOPT,
+    FAULT_GETSOCKOPT,
+    FAULT_SO_ERROR, /**< the error that a connection under way ends with */
+    FAULT_BIND,
+    FAULT_LISTEN,
+    FAULT_RESOLVE, /**< getaddrinfo; the error is one of EAI_... */
     FAULT_SHUTDOWN,
     FAULT_CLOSE,
     FAULT_BELL,

@@ -64,7 +64,7 @@ struct fault {
 static struct {
     struct fault faults[CALLS];
     atomic_int live; /* blocks allocated by the program and not freed */
-} *plan;
+} * plan;
 
 /* glibc's own names of what is replaced here: dlsym() itself allocates. */
 void *__libc_malloc(size_t size);
@@ -136,10 +136,10 @@ static bool fails(enum call call, const void *caller)
 }
 
 #define CALLER __builtin_return_address(0)
-#define REAL(name) \
-    static __typeof__(&name) real; \
-    if (real == NULL) { \
-        real = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
+#define REAL(name)                                                                                 \
+    static __typeof__(&name) real;                                                                 \
+    if (real == NULL) {                                                                            \
+        real = (__typeof__(&name))dlsym(RTLD_NEXT, #name);                                         \
     }
 
 /* --- transfers --------------------------------------------------------------------------- */
@@ -165,16 +165,16 @@ static ssize_t broken(int fd, int how)
     return -1;
 }
 
-#define TRANSFER(call, iov, n) \
-    int how = strike(call, CALLER); \
-    struct iovec cut; \
-    if (how > 0 && how < SHORT) { \
-        return broken(fd, how); \
-    } \
-    if (how >= SHORT && (n) > 0) { \
-        cut = shorten(iov, how); \
-        (iov) = &cut; \
-        (n) = 1; \
+#define TRANSFER(call, iov, n)                                                                     \
+    int how = strike(call, CALLER);                                                                \
+    struct iovec cut;                                                                              \
+    if (how > 0 && how < SHORT) {                                                                  \
+        return broken(fd, how);                                                                    \
+    }                                                                                              \
+    if (how >= SHORT && (n) > 0) {                                                                 \
+        cut = shorten(iov, how);                                                                   \
+        (iov) = &cut;                                                                              \
+        (n) = 1;                                                                                   \
     }
 
 ssize_t read(int fd, void *buf, size_t len)
