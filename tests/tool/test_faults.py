@@ -15,7 +15,7 @@ from chaoslib import stream
 from libfaults import CALLS, Plan, short
 from libtunnel import *
 
-OPTIONS = ["--connect-timeout", "2", "--drain-timeout", "1"]
+OPTIONS = ["--connect-timeout", "0.5", "--drain-timeout", "1"]
 RETRY = ["--retry-min", "0.02", "--retry-cap", "0.05"]
 MOST = 40 if LONG else 3        # places of a call that are tried
 STEP = 1 if LONG else 7         # between allocations from which on all fail

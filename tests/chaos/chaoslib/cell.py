@@ -122,6 +122,7 @@ class Cell:
         """Memory and descriptors of the spared process when nothing is under way."""
         self.load.pause()
         self.recover()
+        libtunnel.wait_until(self.tunnel.has_all_sessions, RECOVERY_S, "all sessions")
         process = self.tunnel.processes[self.spared]
         counts = {"fds": process.fds(), "rss": process.rss()}
         for _ in range(10):     # what closes last may need a moment

@@ -156,6 +156,10 @@ class Tunnel:
         self.reports += [line for line in target.log().splitlines()
                          if line.startswith(("short ", "wrong "))]
 
+    def has_all_sessions(self):
+        log = self.processes["client"].log()
+        return log.count("session.up") - log.count("session.down") == self.sessions
+
     def signal(self, part, number):
         self.processes[part].send(number)
 
