@@ -74,7 +74,7 @@ class Kernel:
         cls.inside = ("ip", "netns", "exec", cls.name)
         third = os.getpid() % 250
         host, cls.server_host = "198.18.%d.1" % third, "198.18.%d.2" % third
-        near, cls.near = cls.name + "a", cls.name + "a"
+        near = cls.near = cls.name + "a"
         for command in (
                 "ip netns add {ns}", "ip link add {near} type veth peer name far netns {ns}",
                 "ip addr add %s/30 dev {near}" % host, "ip link set {near} up",
@@ -110,7 +110,7 @@ class Kernel:
 
 
 class Tunnel:
-    """The processes. Those in `killed` while they are gone: times from and to."""
+    """The processes, by what they are."""
 
     def __init__(self, link, sessions):
         port, target_port = fixed_port(), fixed_port()
