@@ -103,6 +103,7 @@ struct smux_engine {
     bool now_is_old;          /* streams were used since then: see smux__engine_enter() */
     uint8_t undated;          /* enum smux__moment: times that were noted meanwhile */
     uint64_t last_in_us;      /* last byte received, or end of a pause */
+    uint64_t excused_at;      /* stats.wire_in when a late tick put off the end of waiting for it */
     uint64_t last_out_us;     /* last frame formed */
     uint64_t out_since_us;    /* output pending and nothing taken since; SMUX_NEVER if none */
     uint64_t idle_since_us;   /* no stream since */

@@ -9,6 +9,8 @@
 /* Freed memory is kept for reuse up to this, and given back when unused for so long. */
 #define MAX_CACHED   (256u << 10)
 #define TRIM_US      1000000u
+#define LATE_US      50000u   /* a tick as late as this tells that the process did not run */
+#define READ_TIME_US 1000000u /* until all that arrived meanwhile is read */
 #define FIRST_BUFFER 4096u
 
 /* --- life -------------------------------------------------------------------------------- */
@@ -34,6 +36,7 @@ static void engine_init_times(smux_engine *e, uint64_t now_us)
     e->trim_at_us = SMUX_NEVER;
     e->decoder.frame_since_us = SMUX_NEVER;
     e->glitches.leaked_at_us = now_us;
+    e->excused_at = UINT64_MAX;
 }
 
 static void engine_init(smux_engine *e, enum smux_role role, const struct smux_config *config,
@@ -381,6 +384,28 @@ static uint64_t frame_at(const smux_engine *e)
     return smux__after(e->decoder.frame_since_us, smux__duration_us(e->config.frame_timeout_ms));
 }
 
+/* A tick that comes late says that this process did not run: it was stopped, or the machine was too
+ * busy. What arrived meanwhile waits to be read, and time in which we do not read does not count
+ * [KA-4] [FRM-11]. So the driver gets a moment to read it, once until something comes. */
+static void excuse_silence(smux_engine *e)
+{
+    uint64_t silence = silence_at(e);
+    uint64_t frame = frame_at(e);
+    uint64_t due_us = silence < frame ? silence : frame;
+
+    if (due_us == SMUX_NEVER || e->now_us < smux__after(due_us, LATE_US) ||
+        e->excused_at == e->stats.wire_in) {
+        return;
+    }
+    e->excused_at = e->stats.wire_in;
+    uint64_t away_us = e->now_us - due_us + READ_TIME_US;
+    e->last_in_us = e->last_in_us + away_us < e->now_us ? e->last_in_us + away_us : e->now_us;
+    if (e->decoder.frame_since_us != SMUX_NEVER) {
+        uint64_t since_us = e->decoder.frame_since_us + away_us;
+        e->decoder.frame_since_us = since_us < e->now_us ? since_us : e->now_us;
+    }
+}
+
 static uint64_t send_stall_at(const smux_engine *e)
 {
     if (e->out_since_us == SMUX_NEVER) {
@@ -489,6 +514,7 @@ int smux_engine_tick(smux_engine *e, uint64_t now_us)
         return e->error;
     }
     smux__stream_timers_run(e);
+    excuse_silence(e);
     if (e->now_us >= silence_at(e)) {
         smux__engine_fail(e, SMUX_ETIMEDOUT, NULL);
     } else if (e->now_us >= frame_at(e)) {

@@ -218,6 +218,58 @@ START_TEST(KA_4_our_own_pause_does_not_count)
 }
 END_TEST
 
+/** The process does not run for so long, and comes to the timer before it comes to reading. */
+static void stopped(struct wire *w, uint32_t ms)
+{
+    w->now += ms * UINT64_C(1000);
+    (void)smux_engine_tick(w->engine, w->now);
+}
+
+START_TEST(KA_4_what_arrived_while_the_process_was_stopped_counts)
+{
+    struct smux_config config = alive_config(10000, 30000, SMUX_KEEPALIVE_AUTO);
+    struct wire w;
+
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    wire_nop(&w);
+    for (int i = 0; i < 3; i++) {
+        stopped(&w, 100000);
+        expect_alive(&w);
+        wire_nop(&w);
+        wire_sleep(&w, 29000);
+        expect_alive(&w);
+        wire_nop(&w);
+    }
+    stopped(&w, 100000);
+    expect_alive(&w);
+    stopped(&w, 1500); /* nothing had come */
+    expect_dead(&w, SMUX_ETIMEDOUT);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(FRM_11_so_it_does_for_a_frame)
+{
+    struct smux_config config = alive_config(SMUX_OFF, SMUX_OFF, SMUX_KEEPALIVE_NEVER);
+    uint8_t frame[FRAME_HEADER + 10];
+    struct wire w;
+
+    config.frame_timeout_ms = 10000;
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    put_psh(frame, 1, 9, "0123456789", 10);
+    wire_feed(&w, frame, 9);
+    stopped(&w, 100000);
+    expect_alive(&w);
+    wire_feed(&w, frame + 9, sizeof frame - 9);
+    wire_feed(&w, frame, 9);
+    wire_sleep(&w, 9900);
+    expect_alive(&w);
+    wire_sleep(&w, 200);
+    expect_dead(&w, SMUX_ETIMEDOUT);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(KA_5_paused_session_goes_on_sending_nops)
 {
     struct smux_config config = alive_config(10000, 30000, SMUX_KEEPALIVE_AUTO);
@@ -364,6 +416,8 @@ int main(void)
     add_every_split(tc, KA_4_any_byte_counts);
     add_every_split(tc, KA_4_always_and_never);
     add_every_split(tc, KA_4_our_own_pause_does_not_count);
+    add_every_split(tc, KA_4_what_arrived_while_the_process_was_stopped_counts);
+    add_every_split(tc, FRM_11_so_it_does_for_a_frame);
     add_every_split(tc, KA_5_paused_session_goes_on_sending_nops);
     add_every_split(tc, KA_5_stuck_output_can_be_limited);
     add_every_split(tc, KA_6_one_nop_after_a_blocked_transport);
