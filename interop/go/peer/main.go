@@ -72,6 +72,8 @@ var commands = []command{
 	{"open-client", client, "open streams and look which of them the server ends at once", openClient},
 	{"closer-server", server, "close each stream after some bytes, while the peer still writes", closerServer},
 	{"closer-client", client, "close streams of a source server in the middle of their data", closerClient},
+	{"spec-server", server, "subject of smuxspec (tests/spec)", specServer},
+	{"spec-client", client, "the same as a client; keeps 32 connections up until standard input ends", specClient},
 	{"bench-server", server, "far end of bench-client", benchServer},
 	{"bench-client", client, "measure against bench-server", benchClient},
 	{"bench-self", alone, "measure with both ends in this process", benchSelf},
