@@ -16,6 +16,7 @@
 
 enum {
     READ_SIZE = 128 << 10,
+    CONNECT_MS = 3000,     /**< a server may need a moment until it listens */
     CREDIT_STEP = 32 << 10 /**< payload that is credited at a time */
 };
 
@@ -76,8 +77,7 @@ struct conn *conn_open(struct spec_test *test)
     c->run = run;
     c->version = run->version;
     test->conns[test->n_conns++] = c;
-    c->fd =
-        run->listen_fd < 0 ? address_connect(run->address, run->patience_ms) : take_connection(run);
+    c->fd = run->listen_fd < 0 ? address_connect(run->address, CONNECT_MS) : take_connection(run);
     expect(c, c->fd >= 0, "no connection: %s", strerror(errno));
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     c->since_us = clock_us();

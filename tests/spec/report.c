@@ -126,6 +126,6 @@ void report_list(const struct spec_test *tests, size_t n)
                versions == BOTH ? ""
                : versions == V1 ? "smux 1 "
                                 : "smux 2 ",
-               (spec->scope & (SERVER | AUTO)) != 0 ? "server " : "", spec->needs);
+               (spec->scope & AUTO) != 0 ? "--auto " : "", spec->needs);
     }
 }

@@ -19,8 +19,7 @@ enum spec_scope {
     V1 = 1, /**< smux 1 */
     V2 = 2, /**< smux 2 */
     BOTH = V1 | V2,
-    SERVER = 4, /**< only a server under test */
-    AUTO = 8    /**< only one that takes the version from the first byte */
+    AUTO = 4 /**< only a server that takes the version from the first byte */
 };
 
 enum spec_verdict {
