@@ -124,6 +124,12 @@ class Process:
             self.child.kill()
             self.child.wait()
 
+    def discard(self):
+        """Kills it and forgets it and its log: for one of many."""
+        self.kill()
+        self.log_file.close()
+        _running.remove(self)
+
     def rss(self):
         """Resident memory in bytes."""
         with open("/proc/%d/status" % self.pid) as f:
