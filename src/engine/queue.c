@@ -1,5 +1,7 @@
 #include "queue.h"
 
+#include <assert.h>
+
 /* A new chunk is twice the last one while small pieces keep coming, up to this. */
 #define MAX_GROWTH 16384u
 
@@ -61,6 +63,7 @@ int smux__queue_peek(const struct smux__queue *q, struct smux_iov *out_iov, int 
     int n = 0;
 
     for (; left > 0 && n < max; chunk = chunk->next) {
+        assert(chunk != NULL); /* the chunks hold len bytes */
         uint32_t len = chunk->end - chunk->begin;
         if (len > 0) {
             out_iov[n].base = chunk->base + chunk->begin;

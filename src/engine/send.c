@@ -431,6 +431,7 @@ static uint32_t move_payload(smux_engine *e, struct smux_estream *stream, uint32
     uint32_t done = 0;
 
     for (uint32_t pieces = 0; done < len && pieces < MAX_FRAME_PIECES; pieces++) {
+        assert(chunk != NULL); /* the caller looked at the length of the queue */
         uint32_t n = smux__min_u32(chunk->end - chunk->begin, len - done);
         smux__outbox_push(&e->outbox, chunk, chunk->base + chunk->begin, n);
         if (chunk->cap > 0) {

@@ -364,6 +364,8 @@ static bool may_discard(const smux_engine *e, const struct smux_estream *stream)
            (stream->flags & (STREAM_CLOSED | STREAM_FIN_RCVD)) == STREAM_CLOSED;
 }
 
+/* No deeper than this: what ends for a newer one leaves the table.
+ * NOLINTNEXTLINE(misc-no-recursion) */
 static void begin_discard(smux_engine *e, struct smux_estream *stream)
 {
     stream->flags |= STREAM_DISCARD;
@@ -377,6 +379,7 @@ static void begin_discard(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see begin_discard() */
 void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream)
 {
     smux__stream_timer_stop(stream, TIMER_DISCARD);
@@ -402,6 +405,7 @@ static void tell_finished(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see begin_discard() */
 void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream)
 {
     tell_finished(e, stream);

@@ -66,7 +66,7 @@ struct smux__bell;
 struct smux__bell *smux__alarm_borrow(void);
 
 /* Gives an alarm back, silent again. NULL is fine. */
-void smux__alarm_return(struct smux__bell *alarm);
+void smux__alarm_return(struct smux__bell *bell);
 
 /* Closes all alarms: nobody has one any more. */
 void smux__alarm_close_all(void);

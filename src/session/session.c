@@ -98,8 +98,9 @@ static char *session_copy_address(const smux_session *session, bool remote)
         transport->ops->address(transport->ctx, remote, text, sizeof text) != SMUX_OK) {
         return NULL;
     }
-    char *copy = smux__settings_alloc(session->allocator, strlen(text) + 1);
-    return copy != NULL ? strcpy(copy, text) : NULL;
+    size_t size = strlen(text) + 1;
+    char *copy = smux__settings_alloc(session->allocator, size);
+    return copy != NULL ? memcpy(copy, text, size) : NULL;
 }
 
 void smux__session_close_transport(smux_session *session)

@@ -186,6 +186,8 @@ void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux
     if (list != NULL) {
         smux__ring_append(list, &waiter->peer);
     }
+    /* The analyser takes a list in the session for a hint that there is none.
+     * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     session->n_waiters++;
     if (kind != SMUX__WAIT_WRITE && session->last_writer == smux__thread_self()) {
         session->quick_calls = 0; /* it waits for an answer: not a stream of small writes */
@@ -218,7 +220,7 @@ void smux__waiter_end(struct smux__waiter *waiter)
     if (waiter->kind == SMUX__WAIT_WRITE) { /* the next in turn */
         smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
     }
-    session->n_waiters--;
+    session->n_waiters--; /* NOLINT(clang-analyzer-core.NullDereference): as above */
     if (waiter_reads_bulk(waiter) &&
         (session->receiver == waiter || session->leased == waiter->stream)) {
         lease_begin(session);

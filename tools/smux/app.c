@@ -153,7 +153,7 @@ static void start_signals(struct app *app)
 {
     static const int signums[APP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < APP_SIGNALS; i++) {
         uv_signal_init(&app->loop, &app->signals[i]);
         app->signals[i].data = app;

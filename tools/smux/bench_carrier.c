@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <smux/transport.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -102,12 +103,10 @@ static int start_server(struct carrier *carrier, uint32_t n_channels)
 static void parse_peer(struct carrier *carrier)
 {
     const char *colon = strrchr(carrier->address, ':');
-    unsigned port = 0;
 
-    sscanf(colon + 1, "%u", &port);
     carrier->peer.sin_family = AF_INET;
     carrier->peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    carrier->peer.sin_port = htons((uint16_t)port);
+    carrier->peer.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
 }
 
 /* Takes another loopback address for each connection: a closed one blocks its pair of addresses

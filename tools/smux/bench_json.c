@@ -15,7 +15,7 @@ static json_t *now_text(void)
     time_t now = time(NULL);
 
     gmtime_r(&now, &utc);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
     return json_string(text);
 }
 

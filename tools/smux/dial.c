@@ -158,7 +158,9 @@ void dial_cancel(struct dial *dial)
 
 /* --- trying addresses -------------------------------------------------------------------- */
 
-/* Gives up on the address that is being tried and goes on to the next one. */
+/* Gives up on the address that is being tried and goes on to the next one. The functions here call
+ * each other no more often than there are addresses.
+ * NOLINTBEGIN(misc-no-recursion) */
 static void dial_next(struct dial *dial, const char *error)
 {
     bool closing = dial->polling;
@@ -274,6 +276,8 @@ static void dial_try(struct dial *dial)
         dial_next(dial, value_errno_text(errno));
     }
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 /* --- starting ---------------------------------------------------------------------------- */
 

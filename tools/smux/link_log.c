@@ -29,6 +29,7 @@ const char *link_error_text(const struct link *link, char *out, size_t size)
     unsigned ours;
 
     /* The library does not know what its setting is called here. */
+    /* NOLINTNEXTLINE(cert-err34-c): the numbers are single bytes */
     if (sscanf(text, "peer speaks smux %u, this side is set to %u", &theirs, &ours) == 2) {
         snprintf(out, size, "%s: use --smuxver %u here, or %u on the peer", text, theirs, ours);
     } else {

@@ -191,13 +191,13 @@ static int bind_socket(const struct listener *listener, const struct endpoint_ad
 /* Port 0 lets the kernel choose; the second socket of an address follows the first one. */
 static void take_port_of(const struct listener_socket *first, struct endpoint_address *address)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_in bound = {.sin_port = 0};
     socklen_t len = sizeof(bound);
     in_port_t *port = &((struct sockaddr_in *)(void *)&address->sa)->sin_port;
 
-    /* sin_port and sin6_port are at the same place. */
+    /* sin_port and sin6_port are at the same place; the kernel cuts off what is behind them. */
     if (*port == 0 && getsockname(first->fd, (struct sockaddr *)(void *)&bound, &len) == 0) {
-        *port = ((const struct sockaddr_in *)(const void *)&bound)->sin_port;
+        *port = bound.sin_port;
     }
 }
 
@@ -209,7 +209,7 @@ static bool family_is_missing(int error)
 static int listen_tcp(struct listener *listener, struct address_list *list, enum insecure purpose,
                       const struct complaint *why)
 {
-    char text[ADDRESS_TEXT];
+    char text[ADDRESS_TEXT] = "";
     int error = EADDRNOTAVAIL;
 
     for (size_t i = 0; i < list->n; i++) {
@@ -289,6 +289,7 @@ static int listen_other(struct listener *listener, const struct address *address
 
 int listener_open(struct listener *listener, struct app *app, const struct address *address,
                   enum insecure purpose, void (*accepted)(struct listener *listener, int fd),
+                  /* NOLINTNEXTLINE(readability-non-const-parameter): `complaint` writes there */
                   void *owner, char *why, size_t why_size)
 {
     const struct complaint complaint = {why, why_size};

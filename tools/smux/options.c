@@ -2,6 +2,7 @@
 
 #include "options.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <smux/base.h>
 #include <stdlib.h>
@@ -134,8 +135,11 @@ static bool scan_init(struct scan *scan, const struct command *command)
 
 static const struct option_spec *scan_spec(const struct scan *scan, int result)
 {
-    return result >= FIRST_LONG ? scan->specs[result - FIRST_LONG]
-                                : find_letter(scan->command, result);
+    const struct option_spec *spec = result >= FIRST_LONG ? scan->specs[result - FIRST_LONG]
+                                                          : find_letter(scan->command, result);
+
+    assert(spec != NULL); /* getopt names one that it was told of */
+    return spec;
 }
 
 /* --- messages ---------------------------------------------------------------------------- */
@@ -231,6 +235,7 @@ static int notice_kcp(const struct option_spec *spec)
 /* kcptun takes its key from here too: someone who relies on it must not be left unprotected. */
 static int check_environment(const struct command *command)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet, nor below */
     if ((command->id & (FOR_SERVER | FOR_CLIENT)) == 0 || getenv("KCPTUN_KEY") == NULL) {
         return OPTIONS_GO_ON;
     }
@@ -304,6 +309,7 @@ static int scan_run(const struct scan *scan, int argc, char **argv, void *settin
     optind = 0; /* GNU: start anew */
     opterr = 0;
     optopt = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
     while ((result = getopt_long_only(argc, argv, scan->shorts, scan->longs, NULL)) != -1) {
         int status;
         bool by_letter = result < FIRST_LONG && result != '?' && result != ':';
