@@ -93,24 +93,36 @@ def place(rng, least, most):
     return rng.randrange(len(BLOCK) - length), length
 
 
-def send_and_end(s, data):
-    """What a thread of its own sends; the other half of the stream sees how that went."""
-    try:
-        s.sendall(data)
-        s.shutdown(libtunnel.socket.SHUT_WR)
-    except OSError:
-        pass
+class Sender(threading.Thread):
+    """Sends and half-closes. A reset is told once: to this thread or to the one that receives, which
+    then reads an end that is none."""
+
+    def __init__(self, s, data):
+        super().__init__()
+        self.s, self.data, self.error = s, data, None
+        self.start()
+
+    def run(self):
+        try:
+            self.s.sendall(self.data)
+            self.s.shutdown(libtunnel.socket.SHUT_WR)
+        except OSError as error:
+            self.error = error
 
 
 def echo_both_ways(connect, rng):
     """Sends and receives at once, then half-closes and wants the other end."""
     offset, length = place(rng, 1, 500_000)
     with begin(connect, ECHO, offset, length) as s:
-        sender = threading.Thread(target=send_and_end, args=(s, payload(offset, length)))
-        sender.start()
+        sender = Sender(s, payload(offset, length))
         try:
             expect_payload(s, offset, length)
             expect_end(s)
+        except Lost:
+            sender.join(1)
+            if sender.error is not None:
+                raise sender.error
+            raise
         finally:
             s.close()               # wakes the sender if something was wrong
             sender.join()
@@ -258,4 +270,5 @@ class Load:
         return True
 
     def _lose(self, operation, what):
-        self.lost.append("%s: %s: %s" % (self.name, operation.__name__, what))
+        self.lost.append("%s: %s at %s: %s" % (self.name, operation.__name__,
+                                               time.strftime("%H:%M:%S", time.gmtime()), what))
