@@ -239,6 +239,23 @@ START_TEST(records_are_kept_for_the_next_one_up_to_the_limit)
 }
 END_TEST
 
+START_TEST(what_is_not_in_the_queue_is_not_removed)
+{
+    struct model m;
+
+    model_start(&m);
+    struct smux__chunk *other = smux__chunk_new(&m.pool, 100, false);
+    ck_assert(!smux__queue_remove(&m.queue, other));
+    for (size_t len = 5; len <= 5000; len += 4995) { /* one chunk, then several */
+        ck_assert_uint_eq(smux__queue_append(&m.queue, &m.pool, m.bytes, len, true), len);
+        ck_assert(!smux__queue_remove(&m.queue, other));
+    }
+    ck_assert_uint_eq(m.queue.len, 5005);
+    smux__chunk_unref(&m.pool, other);
+    model_stop(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue");
@@ -250,6 +267,7 @@ int main(void)
     tcase_add_test(tc, a_failed_allocation_takes_what_fits_and_no_more);
     tcase_add_test(tc, steady_traffic_allocates_nothing);
     tcase_add_test(tc, chunk_capacity_wastes_at_most_a_third);
+    tcase_add_test(tc, what_is_not_in_the_queue_is_not_removed);
     tcase_add_test(tc, loans_are_not_copied_and_leave_from_anywhere);
     tcase_add_test(tc, records_are_kept_for_the_next_one_up_to_the_limit);
     suite_add_tcase(suite, tc);

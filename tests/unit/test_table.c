@@ -4,6 +4,7 @@
 #include "engine/stream.h"
 #include "engine/table.h"
 #include "support/heap.h"
+#include "support/must.h"
 #include "support/rng.h"
 #include "support/suite.h"
 
@@ -96,6 +97,53 @@ START_TEST(R11_patterns_of_ids_do_not_cluster)
 }
 END_TEST
 
+/* Tells whether an id has a certain slot in an empty table. */
+static bool has_slot(struct fixture *f, uint32_t id, uint32_t slot)
+{
+    f->streams[0].id = id;
+    must(smux__table_add(&f->table, &f->heap.allocator, &f->streams[0]) == SMUX_OK, "no memory");
+    bool has = f->table.slots[slot] == &f->streams[0];
+    smux__table_remove(&f->table, &f->streams[0]);
+    return has;
+}
+
+START_TEST(R11_ids_of_somebody_who_knows_the_key_get_another_key)
+{
+    enum {
+        SAME = 110 /* more than a probe sequence may have */
+    };
+    struct fixture f;
+    uint32_t ids[SAME];
+    uint32_t n = 0;
+
+    start(&f, 7);
+    for (uint32_t i = 0; i < 400; i++) { /* room, so that the table stays nearly empty below */
+        f.streams[i].id = i;
+        ck_assert_int_eq(smux__table_add(&f.table, &f.heap.allocator, &f.streams[i]), SMUX_OK);
+    }
+    for (uint32_t i = 0; i < 400; i++) {
+        smux__table_remove(&f.table, &f.streams[i]);
+    }
+    for (uint32_t id = 0; n < SAME; id++) {
+        if (has_slot(&f, id, 5)) {
+            ids[n++] = id;
+        }
+    }
+    uint64_t key = f.table.key;
+    size_t before = f.heap.now;
+    for (uint32_t i = 0; i < SAME; i++) {
+        f.streams[i].id = ids[i];
+        ck_assert_int_eq(smux__table_add(&f.table, &f.heap.allocator, &f.streams[i]), SMUX_OK);
+    }
+    ck_assert_uint_ne(f.table.key, key);
+    ck_assert_uint_eq(f.heap.now, before); /* no more room is taken for it */
+    for (uint32_t i = 0; i < SAME; i++) {
+        ck_assert_ptr_eq(smux__table_find(&f.table, ids[i]), &f.streams[i]);
+    }
+    stop(&f);
+}
+END_TEST
+
 START_TEST(failed_growth_changes_nothing)
 {
     struct fixture f;
@@ -143,6 +191,7 @@ int main(void)
 
     tcase_add_loop_test(tc, table_behaves_as_a_plain_map, 0, 5);
     tcase_add_test(tc, R11_patterns_of_ids_do_not_cluster);
+    tcase_add_test(tc, R11_ids_of_somebody_who_knows_the_key_get_another_key);
     tcase_add_test(tc, failed_growth_changes_nothing);
     tcase_add_test(tc, shrinking_gives_memory_back);
     suite_add_tcase(suite, tc);
