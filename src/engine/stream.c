@@ -58,11 +58,11 @@ static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind ki
         return TAIL_UPD_US;
     case TIMER_DISCARD:
         return DISCARD_US;
-    case TIMER_NONE:
-    case TIMER_KINDS:
-        break;
+    case TIMER_NONE:  /* unreachable: it does not run */
+    case TIMER_KINDS: /* unreachable: no kind, their number */
+        break;        /* unreachable: as above */
     }
-    return SMUX_NEVER;
+    return SMUX_NEVER; /* unreachable: as above */
 }
 
 static bool timer_start(smux_engine *e, struct smux__timer_list *list, struct smux_estream *stream,
@@ -186,9 +186,9 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream, enum smux
     case TIMER_DISCARD:
         smux__stream_settle(e, stream);
         break;
-    case TIMER_NONE:
-    case TIMER_KINDS:
-        break;
+    case TIMER_NONE:  /* unreachable: it does not run */
+    case TIMER_KINDS: /* unreachable: no kind, their number */
+        break;        /* unreachable: as above */
     }
 }
 

@@ -50,6 +50,27 @@ START_TEST(END_3_a_failed_write_after_the_end_is_one_if_data_was_waiting)
 }
 END_TEST
 
+START_TEST(bytes_that_a_failure_took_away_do_not_count_as_sent)
+{
+    struct wire w;
+    struct smux_iov iov[8];
+    size_t len = 0;
+
+    wire_start(&w, SMUX_CLIENT, NULL, FEED_WHOLE);
+    wire_write(&w, wire_open(&w), 100);
+    int n = smux_engine_send_iov(w.engine, iov, 8, w.now);
+    for (int i = 0; i < n; i++) {
+        len += iov[i].len;
+    }
+    ck_assert_uint_eq(len, 8 + 8 + 100);
+    smux_engine_fail(w.engine, SMUX_EIO, "meanwhile");
+    smux_engine_send_commit(w.engine, len, w.now);
+    expect_dead(&w, SMUX_EIO);
+    ck_assert_int_eq(smux_engine_send_iov(w.engine, iov, 8, w.now), 0);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(an_engine_is_refused_a_role_and_a_size_that_make_no_sense)
 {
     smux_engine *engine = (smux_engine *)(void *)&engine;
@@ -148,6 +169,7 @@ int main(void)
 
     tcase_add_test(tcase, SID_2_the_last_id_is_given_once_and_then_none);
     tcase_add_test(tcase, END_3_a_failed_write_after_the_end_is_one_if_data_was_waiting);
+    tcase_add_test(tcase, bytes_that_a_failure_took_away_do_not_count_as_sent);
     tcase_add_test(tcase, an_engine_is_refused_a_role_and_a_size_that_make_no_sense);
     tcase_add_test(tcase, half_an_allocator_is_refused);
     tcase_add_test(tcase, without_a_configuration_streams_work_on_malloc);
