@@ -71,6 +71,76 @@ START_TEST(bytes_that_a_failure_took_away_do_not_count_as_sent)
 }
 END_TEST
 
+/* Half a frame has come: room is offered for the rest, in memory of its own. */
+static void offer_room_for_the_rest(struct wire *w, struct smux_iov iov[2])
+{
+    wire_start(w, SMUX_SERVER, NULL, FEED_WHOLE);
+    wire_syn(w, 3);
+    wire_accept(w, 3);
+    wire_header(w, CMD_PSH, 60000, 3);
+    ck_assert_int_gt(smux_engine_recv_iov(w->engine, iov), 0);
+}
+
+START_TEST(memory_that_was_offered_for_input_goes_with_the_engine)
+{
+    struct smux_iov iov[2];
+    struct wire w;
+
+    offer_room_for_the_rest(&w, iov);
+    ck_assert_uint_ge(iov[0].len, 32768);
+    wire_stop(&w); /* looks at the heap */
+}
+END_TEST
+
+START_TEST(without_memory_of_its_own_a_frame_comes_through_the_buffer)
+{
+    struct smux_iov iov[2];
+    struct wire w;
+
+    wire_start(&w, SMUX_SERVER, NULL, FEED_WHOLE);
+    wire_syn(&w, 3);
+    smux_estream *stream = wire_accept(&w, 3);
+    wire_header(&w, CMD_PSH, 60000, 3);
+    uint64_t failures = w.heap.failures;
+    w.heap.fail_at = w.heap.calls + 1;
+    int n = smux_engine_recv_iov(w.engine, iov);
+    ck_assert_uint_eq(w.heap.failures, failures + 1);
+    smux_engine_recv_commit(w.engine, 0, w.now);
+    ck_assert_int_ge(n, 0);
+    expect_alive(&w);
+    unsigned char *data = calloc(1, 60000);
+    size_t len = 0;
+    wire_content(&w, wire_flow(&w, 3), data, 60000);
+    ck_assert_int_eq(smux_engine_recv(w.engine, data, 60000, w.now, &len), SMUX_OK);
+    ck_assert_uint_eq(len, 60000);
+    ck_assert_int_eq(smux_estream_read(w.engine, stream, data, 60000, &len), SMUX_OK);
+    ck_assert_uint_eq(len, 60000);
+    free(data);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(FIN_9_a_writer_may_wait_for_credit_for_ever)
+{
+    struct smux_config config = wire_config(2);
+    struct wire w;
+
+    config.half_close_timeout_ms = SMUX_OFF;
+    wire_start(&w, SMUX_SERVER, &config, FEED_WHOLE);
+    wire_syn(&w, 3);
+    smux_estream *stream = wire_accept(&w, 3);
+    wire_write(&w, stream, 262144);
+    ck_assert_uint_eq(wire_take_data(&w, 3), 262144);
+    wire_fin(&w, 3);
+    wire_write(&w, stream, 1000);
+    wire_sleep(&w, 24 * 3600 * 1000);
+    wire_write(&w, stream, 1);
+    wire_upd(&w, 3, 262144, 262144);
+    ck_assert_uint_eq(wire_take_data(&w, 3), 1001);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(an_engine_is_refused_a_role_and_a_size_that_make_no_sense)
 {
     smux_engine *engine = (smux_engine *)(void *)&engine;
@@ -170,6 +240,9 @@ int main(void)
     tcase_add_test(tcase, SID_2_the_last_id_is_given_once_and_then_none);
     tcase_add_test(tcase, END_3_a_failed_write_after_the_end_is_one_if_data_was_waiting);
     tcase_add_test(tcase, bytes_that_a_failure_took_away_do_not_count_as_sent);
+    tcase_add_test(tcase, memory_that_was_offered_for_input_goes_with_the_engine);
+    tcase_add_test(tcase, without_memory_of_its_own_a_frame_comes_through_the_buffer);
+    tcase_add_test(tcase, FIN_9_a_writer_may_wait_for_credit_for_ever);
     tcase_add_test(tcase, an_engine_is_refused_a_role_and_a_size_that_make_no_sense);
     tcase_add_test(tcase, half_an_allocator_is_refused);
     tcase_add_test(tcase, without_a_configuration_streams_work_on_malloc);
