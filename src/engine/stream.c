@@ -52,8 +52,8 @@ static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind ki
         return SILLY_US;
     case TIMER_HALF_CLOSE:
         return smux__duration_us(e->config.half_close_timeout_ms);
-    case TIMER_LINGER:
-        return smux__duration_us(e->config.fin_linger_ms);
+    case TIMER_LINGER:                                     /* unreachable: see must_linger() */
+        return smux__duration_us(e->config.fin_linger_ms); /* unreachable: as above */
     case TIMER_TAIL_UPD:
         return TAIL_UPD_US;
     case TIMER_DISCARD:
