@@ -1,0 +1,210 @@
+"""One attack on one victim: what is done, what is measured, what is demanded.
+
+The order: victim, client beside it, its times without attack, attack, its times meanwhile, the
+victim's counters when the attacker is gone, a fresh session, the end of the victim.
+"""
+import json
+import os
+import subprocess
+import time
+
+from _victims import ATTACK, Child, Failure, GoVictim, Honest, SessionVictim, ToolVictim, require
+
+MIB = 1 << 20
+# The client's p99 may double; below this it is the scheduler of a busy machine that is measured.
+FLOOR_MS = float(os.environ.get("SMUX_ATTACK_FLOOR_MS", "10"))
+TRIES = 3  # of a case whose p99 missed: others use the machine, too
+SETTLE = 5  # seconds until the counters are back
+HANG = 20  # seconds more than it should take
+RECEIVE_BUFFER = 4 * MIB  # default of both libraries
+SEND_BUFFER, SEND_FLOOR = MIB, 4096  # L8: a session, and each of its streams
+HANG_UPS = {"hang-up", "SMUX_OK", "SMUX_EOF", "SMUX_ETRUNCATED", "SMUX_EIO", "SMUX_ECLOSED"}
+TOOL_SESSIONS = 1024  # --max-sessions
+CPU_BYTE = 2.5e-6  # seconds for a byte: 20 us for the smallest frame, a stream made and closed
+CPU_CONNECTION = 2e-3
+CPU_FREE = 0.25  # seconds, and as much a second: accounting is coarse, and the client works, too
+
+
+def load_attacks():
+    """The table of the program, in its order."""
+    out = subprocess.run([ATTACK, "list"], capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+class Case:
+    """An attack on a kind of victim in a version. After run(): the figures, and what is wrong."""
+
+    def __init__(self, attack, victim, version):
+        self.attack, self.kind, self.version = attack, victim, version
+        self.name = f"{attack['name']} v{version} {victim.name}"
+        self.complaints = []
+        self.late = False  # the only thing wrong is the client's p99
+
+    # --- doing ---------------------------------------------------------------------------
+
+    def run(self, seconds):
+        for self.tries in range(1, TRIES + 1):
+            self.complaints = []
+            self.late = False
+            try:
+                self.attempt(seconds)
+            except Failure as failure:
+                self.complain(str(failure))
+                return
+            if not (self.late and len(self.complaints) == 1):
+                return
+
+    def attempt(self, seconds):
+        self.victim = self.kind(self.version, timed=self.attack["timed"])
+        self.honest = None
+        try:
+            self.honest = Honest(self.victim, self.version)
+            self.observe(seconds)
+            self.judge()
+        finally:
+            if self.honest:
+                self.honest.kill()
+            self.victim.kill()
+
+    def observe(self, seconds):
+        time.sleep(0.1)  # until the client has settled
+        self.honest.mark()
+        self.quiet_cpu = self.cpu_of(lambda: time.sleep(seconds / 2)) / (seconds / 2)
+        self.before = self.honest.mark()
+        self.rss = self.victim.rss()
+        self.victim.forget_peak()
+        self.used_cpu = self.cpu_of(lambda: self.attack_for(seconds))
+        self.during = self.honest.mark()
+        self.growth = max(0, self.victim.peak() - self.rss)
+        self.after = self.settle()
+        self.again = self.honest.ask("again")
+        self.honest.end()
+        self.last = self.victim.finish()
+
+    def cpu_of(self, action):
+        before = self.victim.cpu()
+        action()
+        return self.victim.cpu() - before
+
+    def attack_for(self, seconds):
+        attacker = Child(ATTACK, "run", self.attack["name"], self.victim.address, self.version,
+                         seconds, nice=10)
+        try:
+            out, _ = attacker.process.communicate(timeout=seconds + HANG)
+            require(attacker.process.returncode == 0, f"attacker: {attacker.error_text()}")
+            self.result = json.loads(out)
+        except subprocess.TimeoutExpired:
+            raise Failure("the attacker was not done in time") from None
+        finally:
+            attacker.kill()
+
+    def settle(self):
+        """The counters once the attacker is gone and only the client is left."""
+        until = time.monotonic() + SETTLE
+        while True:
+            report = self.victim.report()
+            if report["sessions"] <= 1 and report["streams"] <= 1 or time.monotonic() > until:
+                return report
+            time.sleep(0.02)
+
+    # --- judging -------------------------------------------------------------------------
+
+    def complain(self, text):
+        self.complaints.append(text)
+
+    def judge(self):
+        require(self.result["connections"] > 0, "the attacker could not connect")
+        if self.result["fault"]:
+            self.complain(f"the victim misbehaved: {self.result['fault']}")
+        self.judge_end()
+        self.judge_memory()
+        self.judge_cpu()
+        self.judge_others()
+        self.judge_aftermath()
+        if self.attack["trap"]:
+            self.judge_trap()
+
+    def expected_end(self):
+        if self.attack["timed"] and self.kind is ToolVictim:
+            return None  # its limits are minutes
+        return self.attack["end"]
+
+    def ends(self):
+        """How sessions of the attacker ended that the victim ended itself."""
+        return {status: n for status, n in self.after.get("sessions_ended", {}).items()
+                if status not in HANG_UPS}
+
+    def judge_end(self):
+        end, closed, made = self.expected_end(), self.result["closed"], self.result["connections"]
+        if end is None:
+            if closed:
+                self.complain(f"closed {closed} of {made} connections: {self.ends()}")
+            return
+        if closed == 0 or closed < made - 1:  # the time of the last one may have been too short
+            self.complain(f"closed {closed} of {made} connections, expected {end}")
+        elif self.kind is not GoVictim and self.ends().keys() != {end}:
+            self.complain(f"closed with {self.ends()}, expected {end}")
+        streams = self.after.get("streams_ended")
+        if self.attack["stream"] and streams is not None and not streams.get(self.attack["stream"]):
+            self.complain(f"no stream ended with {self.attack['stream']}: {streams}")
+
+    def judge_memory(self):
+        worst = self.after.get("worst")
+        if worst:
+            self.peak, self.limit = worst["peak"], worst["limit"]
+            if self.attack["sends"]:
+                self.limit += SEND_BUFFER + SEND_FLOOR * worst["streams"]
+        else:  # the attacker has one connection at a time, but where it has many that are idle
+            idle = min(self.result["connections"], TOOL_SESSIONS) if self.attack["connects"] else 0
+            self.peak, self.limit = self.growth, RECEIVE_BUFFER * 5 // 4 + 8 * MIB + idle * 16384
+        if self.peak > self.limit:
+            self.complain(f"{self.peak} bytes of memory, the limit is {self.limit}")
+
+    def judge_cpu(self):
+        seconds = self.result["seconds"]
+        used = self.used_cpu - self.quiet_cpu * seconds
+        allowed = CPU_FREE * max(1, seconds)
+        if not self.attack["silent"]:
+            allowed += (self.result["sent"] * CPU_BYTE +
+                        self.result["connections"] * CPU_CONNECTION)
+        if used > allowed:
+            self.complain(f"{used:.2f} s of processor for {self.result['sent']} bytes")
+
+    def judge_others(self):
+        if self.during["n"] == 0:
+            self.complain("the client beside got no answer")
+        elif self.during["p99"] > max(2 * self.before["p99"], FLOOR_MS):
+            self.late = True
+            self.complain(f"p99 of the client beside rose from {self.before['p99']} to "
+                          f"{self.during['p99']} ms")
+        if self.attack["beside"] and self.result["rounds"] < 5 * self.result["seconds"]:
+            self.complain(f"the stream beside got {self.result['rounds']} answers")
+
+    def judge_aftermath(self):
+        if self.after["sessions"] > 1 or self.after["streams"] > 1:
+            self.complain(f"{self.after['sessions']} sessions and {self.after['streams']} streams "
+                          "are left of one each")
+        if self.again["status"] != "SMUX_OK":
+            self.complain(f"a new session fails: {self.again['status']}")
+        for what in ("sessions", "streams", "heap", "leaked"):
+            if self.kind is SessionVictim and self.last[what]:
+                self.complain(f"{self.last[what]} {what} are left at the end")
+
+    def judge_trap(self):
+        glitches = self.after.get("glitches", 0)
+        if glitches > self.attack["glitches"]:
+            self.complain(f"{glitches} glitches for an honest peer")
+        for what in ("refused", "aborted"):
+            if self.after.get(what):
+                self.complain(f"{self.after[what]} streams of an honest peer {what}")
+
+    # --- telling -------------------------------------------------------------------------
+
+    def end_text(self):
+        if self.result["closed"] == 0:
+            return "open"
+        return " ".join(self.ends()) or "closed"
+
+    def figures(self):
+        return (f"{self.end_text()}, {self.peak / MIB:.2f} of {self.limit / MIB:.1f} MiB, p99 "
+                f"{self.before['p99']:.2f} -> {self.during['p99']:.2f} ms")

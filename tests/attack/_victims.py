@@ -1,0 +1,218 @@
+"""The victims of the attack suite, and the client that works beside an attack.
+
+Each victim runs in a process of its own and has, besides its address:
+
+  report()   counters as a dictionary; those that a kind of victim does not know are missing:
+             sessions, streams, heap, sessions_ended, streams_ended, refused, glitches, worst, leaked
+  rss()      resident memory in bytes
+  cpu()      seconds of processor used
+  finish()   stops it and returns the last report; an exit code other than 0 is a Failure
+"""
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import tempfile
+
+ATTACK = os.environ.get("SMUX_ATTACK", "")
+TOOL = os.environ.get("SMUX_TOOL", "")
+GO_DIR = os.environ.get("SMUX_INTEROP_DIR", "")
+PATIENCE = 20  # seconds in which a living process answers
+FRAME_TIMEOUT_MS = 300  # where the end of an attack is a time limit [FRM-11]
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Failure(Exception):
+    """Something that must hold does not; the text says what."""
+
+
+def require(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+class Child:
+    """A process that is asked by lines on its standard input."""
+
+    def __init__(self, *line, nice=0):
+        self.line = [str(word) for word in line]
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            self.line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            preexec_fn=lambda: os.nice(nice))
+
+    def read(self):
+        line = self.process.stdout.readline()
+        require(line, f"{self.line[1]} ended: {self.error_text()}")
+        return line
+
+    def ask(self, command):
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Failure(f"{self.line[1]} ended: {self.error_text()}") from None
+        return json.loads(self.read())
+
+    def error_text(self):
+        self.errors.seek(0)
+        return self.errors.read()[-3000:]
+
+    def stat(self, field):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[field])
+
+    def rss(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) * 1024
+
+    def peak(self):
+        """The most resident memory there was since forget_peak()."""
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) * 1024
+
+    def forget_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as f:
+            f.write("5")
+
+    def cpu(self):
+        return (self.stat(11) + self.stat(12)) / TICK
+
+    def end(self):
+        """Ends standard input; returns what was printed until the end."""
+        try:
+            out, _ = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failure(f"{self.line[1]} hangs at its end") from None
+        require(self.process.returncode == 0,
+                f"{self.line[1]}: exit code {self.process.returncode}: {self.error_text()}")
+        return out
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.errors.close()
+
+
+class SessionVictim(Child):
+    """A program on the session API that counts its memory."""
+    name = "session"
+
+    def __init__(self, version, timed=False):
+        super().__init__(ATTACK, "victim", version, *([FRAME_TIMEOUT_MS] if timed else []))
+        self.address = self.read().split()[1]
+
+    def report(self):
+        return self.ask("report")
+
+    def finish(self):
+        return json.loads(self.end().splitlines()[-1])
+
+
+# What the log of the tool says of a session that ended with a status.
+REASONS = [
+    ("SMUX_EFLOOD", r"flooded the session"),
+    ("SMUX_ETIMEDOUT", r"did not arrive completely|silent for too long|takes no data"),
+    ("SMUX_EPROTO", r"version|speaks|command|window update in a|length|stream ids|first bytes"
+                    r"|violated"),
+    ("hang-up", r"connection ended|transport failed|Connection reset|peer finished|closed|Broken"),
+]
+
+
+def status_of(text):
+    for status, pattern in REASONS:
+        if re.search(pattern, text):
+            return status
+    return text
+
+
+class ToolVictim(Child):
+    """`smux server` in front of a target that does what the first byte says."""
+    name = "tool"
+
+    def __init__(self, version, timed=False):
+        self.target = Child(ATTACK, "target")
+        target = self.target.read().split()[1]
+        self.log = tempfile.NamedTemporaryFile("r", prefix="smux-attack-")
+        super().__init__(TOOL, "server", "-l", "127.0.0.1:0", "-t", target, "--smuxver", version,
+                         "--log", self.log.name, "--quiet=streams")
+        self.address = self.wait_log(r"listening addr=(\S+)").group(1)
+
+    def wait_log(self, pattern, since=0):
+        for _ in range(PATIENCE * 100):
+            with open(self.log.name, errors="replace") as f:
+                f.seek(since)
+                found = re.search(pattern, f.read())
+            if found:
+                return found
+            require(self.process.poll() is None, f"smux server ended: {self.error_text()}")
+            try:
+                self.process.wait(0.01)
+            except subprocess.TimeoutExpired:
+                pass
+        raise Failure(f"no {pattern!r} in the log of smux server: it hangs")
+
+    def report(self):
+        since = os.path.getsize(self.log.name)
+        self.process.send_signal(signal.SIGUSR1)
+        line = self.wait_log(r"counters uptime=.*\n", since).group(0)
+        figures = dict(re.findall(r"(\w+)=(\d+)\b", line))
+        return {"sessions": int(figures["sessions"]), "streams": int(figures["streams"]),
+                "sessions_ended": self.ends()}
+
+    def ends(self):
+        ends = {}
+        with open(self.log.name, errors="replace") as f:
+            for line in f:
+                found = re.search(r' session\.down .*error=("[^"]*"|\S+)', line)
+                if found:
+                    status = status_of(found.group(1))
+                    ends[status] = ends.get(status, 0) + 1
+        return ends
+
+    def finish(self):
+        report = self.report()
+        self.process.send_signal(signal.SIGTERM)
+        self.end()
+        return report
+
+    def kill(self):
+        super().kill()
+        self.target.kill()
+        self.log.close()
+
+
+class GoVictim(Child):
+    """xtaci/smux, for comparison."""
+    name = "go"
+
+    def __init__(self, version, timed=False):
+        super().__init__(os.path.join(GO_DIR, "gopeer-newest"), "app-server", "-l", "127.0.0.1:0",
+                         "-v", version, "-timeout", "0", "-exit-on-stdin")
+        self.address = self.read().split()[1]
+
+    def finish(self):
+        return json.loads(self.end().splitlines()[-1])
+
+
+class Honest(Child):
+    """The legitimate client."""
+
+    def __init__(self, victim, version):
+        super().__init__(ATTACK, "honest", victim.address, version)
+
+    def mark(self):
+        figures = self.ask("mark")
+        require(not figures["error"], f"the client beside: {figures['error']}")
+        return figures
+
+
+def raise_descriptors():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Every attack of the table on every victim, see README.md.
+
+ctest-timeout: 300
+ctest-serial
+
+usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go] [--table] [NAME...]
+"""
+import argparse
+import concurrent.futures
+import os
+import sys
+import time
+
+from _case import Case, load_attacks
+from _victims import ATTACK, GO_DIR, TOOL, GoVictim, SessionVictim, ToolVictim, raise_descriptors
+
+VICTIMS = {victim.name: victim for victim in (SessionVictim, ToolVictim, GoVictim)}
+
+
+def parse():
+    parser = argparse.ArgumentParser(description="runs the attack suite")
+    parser.add_argument("--seconds", type=float,
+                        default=float(os.environ.get("SMUX_ATTACK_SECONDS", "0.7")),
+                        help="of each attack (0.7, or SMUX_ATTACK_SECONDS)")
+    parser.add_argument("--jobs", type=int, default=2, help="attacks at the same time (2)")
+    parser.add_argument("--victims", default="session,tool",
+                        help="comma-separated: session, tool, go")
+    parser.add_argument("names", nargs="*", help="attacks; all when none is given")
+    return parser.parse_args()
+
+
+def available(name):
+    """Why a victim cannot be run, or None."""
+    if name == "tool" and not os.access(TOOL, os.X_OK):
+        return "the tool is not built (SMUX_TOOL)"
+    if name == "go" and not os.path.exists(os.path.join(GO_DIR, "gopeer-newest")):
+        return "no gopeer-newest in SMUX_INTEROP_DIR, see interop/go/build.sh"
+    return None
+
+
+def plan(options):
+    cases = []
+    for name in options.victims.split(","):
+        why = available(name)
+        if why:
+            print(f"SKIP: {name}: {why}")
+            continue
+        cases += [Case(attack, VICTIMS[name], version) for attack in load_attacks()
+                  if not options.names or attack["name"] in options.names
+                  for version in attack["versions"]]
+    return cases
+
+
+def perform(case, seconds):
+    case.run(seconds)
+    verdict = "FAIL" if case.complaints else "ok"
+    text = "; ".join(case.complaints) or case.figures()
+    tries = f" (try {case.tries})" if case.tries > 1 else ""
+    print(f"{verdict:4} {case.name} [{case.attack['clauses']}] {text}{tries}", flush=True)
+
+
+def main():
+    options = parse()
+    if not os.access(ATTACK, os.X_OK):
+        print("SKIP: the program of the attack suite is not built (SMUX_ATTACK)")
+        sys.exit(77)
+    raise_descriptors()
+    begin = time.monotonic()
+    cases = plan(options)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for done in [pool.submit(perform, case, options.seconds) for case in cases]:
+            done.result()
+    failed = sum(bool(case.complaints) for case in cases)
+    print(f"{len(cases) - failed} ok, {failed} failed, {time.monotonic() - begin:.1f} s")
+    sys.exit(1 if failed or not cases else 0)
+
+
+if __name__ == "__main__":
+    main()

