@@ -36,6 +36,18 @@ static int send_for_ever(const struct app *app, void *item)
     return status;
 }
 
+static int drain(const struct app *app, void *item)
+{
+    uint8_t buf[PIECE];
+    size_t len;
+    int status;
+    app->ops->shutdown(item);
+    do {
+        status = app->ops->read(item, buf, sizeof buf, &len);
+    } while (status == 0);
+    return status;
+}
+
 static void hold(struct app *app, struct app_item *at)
 {
     pthread_mutex_lock(&app->lock);
@@ -63,7 +75,9 @@ static void serve(struct app *app, struct app_item *at)
         return;
     }
     if (status == 0) {
-        status = what == 'S' ? send_for_ever(app, at->item) : echo(app, at->item);
+        status = what == 'S'   ? send_for_ever(app, at->item)
+                 : what == 'F' ? drain(app, at->item)
+                               : echo(app, at->item);
     }
     finish(app, at, status);
 }

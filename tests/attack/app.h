@@ -5,6 +5,7 @@
  *   E   echo the rest
  *   H   hold: read nothing more, and keep it
  *   S   send without end
+ *   F   end the own direction at once, and read the rest
  *
  * Each of them needs a worker, of which there are only so many; what comes on top waits, accepted
  * and unread, as it does in many a real program.
@@ -21,6 +22,7 @@
 struct app_ops {
     int (*read)(void *item, void *buf, size_t len, size_t *out_len);
     int (*write)(void *item, const void *data, size_t len);
+    void (*shutdown)(void *item);
     void (*close)(void *item);
 };
 

@@ -52,4 +52,51 @@ void attack_nop_flood(struct peer *peer);
 void attack_fin_repeated(struct peer *peer);
 void attack_fin_unknown(struct peer *peer);
 
+/* data.c */
+void attack_tiny_frames(struct peer *peer);
+void attack_unread(struct peer *peer);
+void attack_unknown_data(struct peer *peer);
+void attack_unknown_tiny(struct peer *peer);
+void attack_window_overrun(struct peer *peer);
+void attack_withheld(struct peer *peer);
+void attack_loris_header(struct peer *peer);
+void attack_loris_payload(struct peer *peer);
+void attack_never_reading(struct peer *peer);
+void attack_reset_churn(struct peer *peer);
+
+/* windows.c */
+void attack_window_zero(struct peer *peer);
+void attack_window_one(struct peer *peer);
+void attack_window_2_31(struct peer *peer);
+void attack_window_2_32(struct peer *peer);
+void attack_consumed_ahead(struct peer *peer);
+void attack_consumed_back(struct peer *peer);
+void attack_upd_flood(struct peer *peer);
+void attack_upd_jitter(struct peer *peer);
+void attack_upd_unknown(struct peer *peer);
+
+/* malformed.c */
+void attack_malformed(struct peer *peer);
+void attack_wrong_version(struct peer *peer);
+void attack_our_parity(struct peer *peer);
+void attack_syn_known(struct peer *peer);
+void attack_hash_flood(struct peer *peer);
+
+/* connects.c */
+void attack_connects(struct peer *peer);
+
+/* traps.c */
+void trap_1_unknown_and_closed_ids(struct peer *peer);
+void trap_2_fins_and_none(struct peer *peer);
+void trap_3_ids_in_any_order(struct peer *peer);
+void trap_4_unordered_and_tiny_windows(struct peer *peer);
+void trap_5_no_nops(struct peer *peer);
+void trap_5_burst_of_nops(struct peer *peer);
+void trap_6_slow_reader(struct peer *peer);
+void trap_7_open_and_close(struct peer *peer);
+void trap_8_data_after_our_fin(struct peer *peer);
+void trap_9_two_writers(struct peer *peer);
+void trap_10_stops_with_window(struct peer *peer);
+void trap_11_never_updates(struct peer *peer);
+
 #endif

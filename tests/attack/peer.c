@@ -40,11 +40,11 @@ bool peer_live(const struct peer *peer)
     return !peer->closed && smux_now_us() < peer->until_us;
 }
 
-bool peer_connect(struct peer *peer, const char *address)
+bool peer_connect(struct peer *peer)
 {
     int size = SEND_BUFFER;
     int on = 1;
-    if (smux_dial(address, CONNECT_MS, &peer->fd) != SMUX_OK) {
+    if (smux_dial(peer->address, CONNECT_MS, &peer->fd) != SMUX_OK) {
         return false;
     }
     fcntl(peer->fd, F_SETFL, O_NONBLOCK);
@@ -56,11 +56,18 @@ bool peer_connect(struct peer *peer, const char *address)
     return true;
 }
 
-void peer_close(struct peer *peer)
+void peer_reset(int fd)
 {
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(peer->fd);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fd);
+}
+
+void peer_close(struct peer *peer)
+{
+    if (peer->fd >= 0) {
+        peer_reset(peer->fd);
+    }
     bytes_free(&peer->out);
     bytes_free(&peer->in);
 }
@@ -254,9 +261,14 @@ bool peer_bytes(struct peer *peer, const void *data, size_t len)
     return queued(peer);
 }
 
+bool peer_say(struct peer *peer, uint32_t id, char what)
+{
+    put_psh(bytes_room(&peer->out, FRAME_HEADER + 1), peer->version, id, &what, 1);
+    return queued(peer);
+}
+
 bool peer_open(struct peer *peer, uint32_t id, char what)
 {
     peer_syn(peer, id);
-    put_psh(bytes_room(&peer->out, FRAME_HEADER + 1), peer->version, id, &what, 1);
-    return queued(peer);
+    return peer_say(peer, id, what);
 }

@@ -28,7 +28,9 @@ struct peer_side {
 };
 
 struct peer {
-    int fd;
+    int fd; /**< -1 where the script makes its connections by itself */
+    const char *address;
+    uint32_t connections; /**< made by such a script */
     unsigned version;
     uint64_t until_us; /**< when the attack is over */
     uint64_t seed;     /**< another one for each connection, for choices of the script */
@@ -46,11 +48,14 @@ struct peer {
 };
 
 /** Connects within 5 s; false when that fails. The peer is all zero but for what the caller sets:
- *  version, until_us, side.on. */
-bool peer_connect(struct peer *peer, const char *address);
+ *  address, version, until_us, side.on. */
+bool peer_connect(struct peer *peer);
 
-/** Closes the connection with a reset, which leaves no port behind in TIME_WAIT. */
+/** Closes the connection with a reset, and frees what there is. */
 void peer_close(struct peer *peer);
+
+/** Closes a descriptor with a reset, which leaves no port behind in TIME_WAIT. */
+void peer_reset(int fd);
 
 /** Tells whether the attack goes on. */
 bool peer_live(const struct peer *peer);
@@ -64,7 +69,10 @@ bool peer_header(struct peer *peer, unsigned cmd, unsigned len, uint32_t id);
 bool peer_psh(struct peer *peer, uint32_t id, size_t len);
 bool peer_bytes(struct peer *peer, const void *data, size_t len);
 
-/** Opens a stream whose application does `what` (app.h). */
+/** Tells the application of a stream what to do (app.h). */
+bool peer_say(struct peer *peer, uint32_t id, char what);
+
+/** Opens a stream and tells its application what to do. */
 bool peer_open(struct peer *peer, uint32_t id, char what);
 
 /** Sends all that is queued. */

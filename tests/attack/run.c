@@ -27,7 +27,7 @@ struct outcome {
 
 static void add_peer(struct outcome *outcome, const struct peer *peer)
 {
-    outcome->connections++;
+    outcome->connections += peer->connections > 0 ? peer->connections : 1;
     outcome->closed += peer->closed;
     outcome->sent += peer->sent;
     outcome->received += peer->received;
@@ -43,10 +43,10 @@ static void add_peer(struct outcome *outcome, const struct peer *peer)
 static void perform(const struct attack *attack, const char *address, unsigned version,
                     uint64_t until_us, struct outcome *outcome)
 {
-    struct peer peer = {.fd = -1, .version = version, .until_us = until_us};
+    struct peer peer = {.fd = -1, .address = address, .version = version, .until_us = until_us};
     peer.seed = outcome->connections;
     peer.side.on = (attack->traits & BESIDE) != 0;
-    if ((attack->traits & CONNECTS) == 0 && !peer_connect(&peer, address)) {
+    if ((attack->traits & CONNECTS) == 0 && !peer_connect(&peer)) {
         outcome->refused++;
         return;
     }

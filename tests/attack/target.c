@@ -42,6 +42,11 @@ static int write_fd(void *item, const void *data, size_t len)
     return SMUX_OK;
 }
 
+static void shutdown_fd(void *item)
+{
+    shutdown(item_fd(item), SHUT_WR);
+}
+
 static void close_fd(void *item)
 {
     close(item_fd(item));
@@ -49,7 +54,7 @@ static void close_fd(void *item)
 
 int target_main(void)
 {
-    static const struct app_ops ops = {read_fd, write_fd, close_fd};
+    static const struct app_ops ops = {read_fd, write_fd, shutdown_fd, close_fd};
     static struct app app;
     int size = BUFFER;
     int listener, fd;

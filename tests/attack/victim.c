@@ -145,12 +145,17 @@ static int write_stream(void *item, const void *data, size_t len)
     return smux_stream_write(item, data, len, NULL);
 }
 
+static void shutdown_stream(void *item)
+{
+    smux_stream_shutdown(item);
+}
+
 static void close_stream(void *item)
 {
     smux_stream_close(item);
 }
 
-static const struct app_ops stream_ops = {read_stream, write_stream, close_stream};
+static const struct app_ops stream_ops = {read_stream, write_stream, shutdown_stream, close_stream};
 
 static void stream_ended(void *arg, int status)
 {
