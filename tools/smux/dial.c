@@ -10,12 +10,16 @@
 
 #include "values.h"
 
+/* Dials begun within a millisecond of the loop's time, which is a turn or more. */
+#define DIALS_PER_TURN 16
+
 /* A Unix socket whose backlog is full cannot be waited for; look again after this time. */
 #define BUSY_RETRY_MS 20
 
 struct dial {
     struct dial_queue *queue;
     struct dial *next; /* in the queue */
+    struct dial *before;
     uv_loop_t *loop;
     struct address address;
     uint32_t timeout_ms;
@@ -24,8 +28,8 @@ struct dial {
     dial_done done; /* NULL once called or cancelled */
     void *arg;
 
-    struct address_list found;
-    size_t at; /* the address being tried */
+    struct address_list *found; /* from its turn on: those that wait shall be small */
+    size_t at;                  /* the address being tried */
     int fd;
     bool running; /* counted by the queue */
     bool resolving;
@@ -44,39 +48,39 @@ static void dial_begin(struct dial *dial);
 
 static void queue_push(struct dial_queue *queue, struct dial *dial)
 {
-    if (queue->first == NULL) {
-        queue->first = dial;
-    } else {
-        queue->last->next = dial;
-    }
+    dial->before = queue->last;
+    *(queue->last == NULL ? &queue->first : &queue->last->next) = dial;
     queue->last = dial;
 }
 
-static void queue_remove(struct dial_queue *queue, const struct dial *dial)
+/* In constant time: a session that ends gives up all its dials at once, which may be thousands. */
+static void queue_remove(struct dial_queue *queue, struct dial *dial)
 {
-    struct dial *before = NULL;
-
-    for (struct dial *d = queue->first; d != NULL; before = d, d = d->next) {
-        if (d != dial) {
-            continue;
-        }
-        *(before == NULL ? &queue->first : &before->next) = d->next;
-        if (queue->last == d) {
-            queue->last = before;
-        }
-        return;
-    }
+    *(dial->before == NULL ? &queue->first : &dial->before->next) = dial->next;
+    *(dial->next == NULL ? &queue->last : &dial->next->before) = dial->before;
+    dial->next = NULL;
+    dial->before = NULL;
 }
 
 static void queue_run(struct dial_queue *queue)
 {
     while (queue->running < DIAL_LIMIT && queue->first != NULL) {
         struct dial *dial = queue->first;
-        queue->first = dial->next;
+        queue_remove(queue, dial);
         queue->running++;
         dial->running = true;
         dial_begin(dial);
     }
+}
+
+/* Sockets cost tens of microseconds each, and the loop has others to serve. */
+static bool queue_may_start(struct dial_queue *queue, uint64_t now_ms)
+{
+    if (queue->turn_ms != now_ms) {
+        queue->turn_ms = now_ms;
+        queue->turn_n = 0;
+    }
+    return queue->turn_n++ < DIALS_PER_TURN;
 }
 
 /* --- ending ------------------------------------------------------------------------------ */
@@ -84,6 +88,7 @@ static void queue_run(struct dial_queue *queue)
 static void dial_free_if_idle(struct dial *dial)
 {
     if (dial->done == NULL && dial->open_handles == 0 && !dial->resolving) {
+        free(dial->found);
         free(dial);
     }
 }
@@ -216,7 +221,7 @@ static void start_share(struct dial *dial)
     uint64_t now = uv_now(dial->loop);
     uint64_t left = dial->deadline_ms > now ? dial->deadline_ms - now : 0;
 
-    uv_timer_start(&dial->timer, on_timer, left / (dial->found.n - dial->at) + 1, 0);
+    uv_timer_start(&dial->timer, on_timer, left / (dial->found->n - dial->at) + 1, 0);
 }
 
 static void wait_connected(struct dial *dial)
@@ -248,10 +253,10 @@ static void wait_busy(struct dial *dial)
 
 static void dial_try(struct dial *dial)
 {
-    const struct endpoint_address *to = &dial->found.items[dial->at];
+    const struct endpoint_address *to = &dial->found->items[dial->at];
     int result;
 
-    if (dial->at >= dial->found.n) {
+    if (dial->at >= dial->found->n) {
         dial_finish(dial, -1, dial->error);
         return;
     }
@@ -287,7 +292,7 @@ static void on_resolved(uv_getaddrinfo_t *resolver, int status, struct addrinfo 
 
     dial->resolving = false;
     if (status == 0) {
-        address_list_add(&dial->found, found);
+        address_list_add(dial->found, found);
         uv_freeaddrinfo(found);
     }
     if (dial->done == NULL) {
@@ -324,8 +329,15 @@ static void on_turn(uv_timer_t *timer)
 {
     struct dial *dial = timer->data;
 
+    if (!queue_may_start(dial->queue, uv_now(dial->loop))) {
+        uv_timer_start(&dial->timer, on_turn, 1, 0);
+        return;
+    }
     dial->deadline_ms = uv_now(dial->loop) + dial->timeout_ms;
-    if (address_resolve_now(&dial->address, false, &dial->found)) {
+    dial->found = calloc(1, sizeof(*dial->found));
+    if (dial->found == NULL) {
+        dial_finish(dial, -1, "out of memory");
+    } else if (address_resolve_now(&dial->address, false, dial->found)) {
         dial_try(dial);
     } else {
         dial_resolve(dial);

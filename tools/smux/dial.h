@@ -24,6 +24,8 @@ struct dial_queue {
     struct dial *first; /* waiting for their turn */
     struct dial *last;
     unsigned running;
+    unsigned turn_n; /* begun at the time `turn_ms` of the loop */
+    uint64_t turn_ms;
 };
 
 /*
