@@ -236,10 +236,28 @@ void relay_on_event(struct relay *relay, unsigned events)
     }
 }
 
+/* Tells whether it is worth while to reach the target for a session that has ended: not for a peer
+ * that was thrown out, nor where nothing can be delivered. */
+static bool relay_has_legacy(const struct relay *relay)
+{
+    smux_engine *engine = relay->link->engine;
+    int error = smux_engine_error(engine);
+    struct smux_iov iov;
+    int n;
+
+    return error != SMUX_EPROTO && error != SMUX_EFLOOD &&
+           smux_estream_peek(engine, relay->stream, &iov, 1, &n) == SMUX_OK;
+}
+
 void relay_on_session_end(struct relay *relay)
 {
-    if (relay->joined && !relay_is_over(relay)) {
+    if (relay_is_over(relay)) {
+        return;
+    }
+    if (relay->joined) {
         relay_step(relay, true, !relay->down_waits);
+    } else if (!relay_has_legacy(relay)) {
+        relay_end(relay, OUTCOME_CUT, smux_strerror(smux_engine_error(relay->link->engine)));
     }
 }
 
