@@ -142,6 +142,14 @@ void log_event(enum level level, const char *component, const char *event,
     }
 }
 
+void log_answer(enum level level, const char *component, const char *event,
+                const struct log_field *fields)
+{
+    if (log_wants(level)) {
+        log_fields(level, component, event, fields);
+    }
+}
+
 static int open_file(const char *path, int *out_fd)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);

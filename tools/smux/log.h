@@ -56,9 +56,17 @@ struct log_field {
     log_event((level), (component), (event),                                                       \
               (const struct log_field[]){__VA_ARGS__, {.kind = LOG_KIND_END}})
 
-/* As the macro does; `fields` ends with LOG_KIND_END. */
+/* The same for what the operator has asked for: it is not counted among the lines of a second, of
+ * which peers may use up all. */
+#define LOG_ANSWER(level, component, event, ...)                                                   \
+    log_answer((level), (component), (event),                                                      \
+               (const struct log_field[]){__VA_ARGS__, {.kind = LOG_KIND_END}})
+
+/* As the macros do; `fields` ends with LOG_KIND_END. */
 void log_event(enum level level, const char *component, const char *event,
                const struct log_field *fields);
+void log_answer(enum level level, const char *component, const char *event,
+                const struct log_field *fields);
 
 /* Tells whether lines of this level are written: for work that is only done for the log. */
 bool log_wants(enum level level);
