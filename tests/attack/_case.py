@@ -21,7 +21,7 @@ SEND_BUFFER, SEND_FLOOR = MIB, 4096  # L8: a session, and each of its streams
 HANG_UPS = {"hang-up", "SMUX_OK", "SMUX_EOF", "SMUX_ETRUNCATED", "SMUX_EIO", "SMUX_ECLOSED"}
 TOOL_SESSIONS = 1024  # --max-sessions
 CPU_BYTE = 2.5e-6  # seconds for a byte: 20 us for the smallest frame, a stream made and closed
-CPU_CONNECTION = 2e-3
+CPU_CONNECTION = 0.5e-3  # a session made and ended, with its thread
 CPU_FREE = 0.25  # seconds, and as much a second: accounting is coarse, and the client works, too
 
 

@@ -13,8 +13,9 @@ enum {
     CONNECTIONS = 10000,
     SPARE = 64, /* descriptors for everything else */
     DIAL_MS = 5000,
-    ROUND = 100, /* connections until the next pause */
-    PAUSE_MS = 1
+    ROUND = 20, /* connections until the next pause */
+    PAUSE_MS = 2,
+    SILENCE_MS = 100
 };
 
 static uint32_t descriptors(void)
@@ -42,7 +43,7 @@ void attack_connects(struct peer *peer)
     }
     peer->connections = made;
     do {
-        sleep_ms(ROUND);
+        sleep_ms(SILENCE_MS);
     } while (peer_live(peer));
     for (uint32_t i = 0; i < made; i++) {
         peer_reset(fds[i]);

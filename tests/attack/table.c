@@ -37,7 +37,7 @@ const struct attack attacks[] = {
     {"malformed", "R1 R3 FRM-5..8 RCV-1", BOTH, SENDS, "SMUX_EPROTO", NULL, 0, attack_malformed},
     {"wrong-version", "FRM-5 VER-4", BOTH, 0, "SMUX_EPROTO", NULL, 0, attack_wrong_version},
     {"reset-churn", "END-3 I11 I12", BOTH, SENDS, NULL, NULL, 0, attack_reset_churn},
-    {"connects", "L14 L15", BOTH, SILENT | CONNECTS, NULL, NULL, 0, attack_connects},
+    {"connects", "L14 L15", BOTH, CONNECTS, NULL, NULL, 0, attack_connects},
 
     {"trap-1", "TRAP-1", BOTH, TRAP | BESIDE, NULL, NULL, 0, trap_1_unknown_and_closed_ids},
     {"trap-2", "TRAP-2", BOTH, TRAP | BESIDE, NULL, NULL, 0, trap_2_fins_and_none},

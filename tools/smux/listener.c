@@ -17,7 +17,7 @@
 #include "values.h"
 
 /* Connections taken in one turn, so that a flood of them does not stop those that exist. */
-#define ACCEPTS_PER_TURN 64
+#define ACCEPTS_PER_TURN 16
 
 /* How long accepting pauses when descriptors or memory have run out. */
 #define PAUSE_MS 100
