@@ -12,7 +12,7 @@ from _victims import ATTACK, Child, Failure, GoVictim, Honest, SessionVictim, To
 
 MIB = 1 << 20
 # The client's p99 may double; below this it is the scheduler of a busy machine that is measured.
-FLOOR_MS = float(os.environ.get("SMUX_ATTACK_FLOOR_MS", "10"))
+FLOOR_MS = float(os.environ.get("SMUX_ATTACK_FLOOR_MS", "25"))
 TRIES = 3  # of a case whose p99 missed: others use the machine, too
 SETTLE = 5  # seconds until the counters are back
 HANG = 20  # seconds more than it should take
@@ -20,6 +20,8 @@ RECEIVE_BUFFER = 4 * MIB  # default of both libraries
 SEND_BUFFER, SEND_FLOOR = MIB, 4096  # L8: a session, and each of its streams
 HANG_UPS = {"hang-up", "SMUX_OK", "SMUX_EOF", "SMUX_ETRUNCATED", "SMUX_EIO", "SMUX_ECLOSED"}
 TOOL_SESSIONS = 1024  # --max-sessions
+IDLE_SESSION = 16384  # bytes of one that has said nothing
+CROWD = 8  # sessions at once of an attacker that comes back every few milliseconds
 CPU_BYTE = 2.5e-6  # seconds for a byte: 20 us for the smallest frame, a stream made and closed
 CPU_CONNECTION = 0.5e-3  # a session made and ended, with its thread
 CPU_FREE = 0.25  # seconds, and as much a second: accounting is coarse, and the client works, too
@@ -43,6 +45,8 @@ class Case:
     # --- doing ---------------------------------------------------------------------------
 
     def run(self, seconds):
+        if self.attack["fixed"]:  # megabytes must go down a hundred streams
+            seconds = max(seconds, 2)
         for self.tries in range(1, TRIES + 1):
             self.complaints = []
             self.late = False
@@ -55,7 +59,7 @@ class Case:
                 return
 
     def attempt(self, seconds):
-        self.victim = self.kind(self.version, timed=self.attack["timed"])
+        self.victim = self.kind(self.version, self.attack)
         self.honest = None
         try:
             self.honest = Honest(self.victim, self.version)
@@ -154,11 +158,16 @@ class Case:
             self.peak, self.limit = worst["peak"], worst["limit"]
             if self.attack["sends"]:
                 self.limit += SEND_BUFFER + SEND_FLOOR * worst["streams"]
-        else:  # the attacker has one connection at a time, but where it has many that are idle
-            idle = min(self.result["connections"], TOOL_SESSIONS) if self.attack["connects"] else 0
-            self.peak, self.limit = self.growth, RECEIVE_BUFFER * 5 // 4 + 8 * MIB + idle * 16384
+        else:
+            self.peak, self.limit = self.growth, self.resident_limit()
         if self.peak > self.limit:
             self.complain(f"{self.peak} bytes of memory, the limit is {self.limit}")
+
+    def resident_limit(self):
+        """1.25 x budget, and 8 MiB for each session of the attacker."""
+        sessions = CROWD if self.attack["crowd"] else 1
+        idle = min(self.result["connections"], TOOL_SESSIONS) if self.attack["connects"] else 0
+        return RECEIVE_BUFFER * 5 // 4 + sessions * 8 * MIB + idle * IDLE_SESSION
 
     def judge_cpu(self):
         seconds = self.result["seconds"]

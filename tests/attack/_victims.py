@@ -20,6 +20,7 @@ ATTACK = os.environ.get("SMUX_ATTACK", "")
 TOOL = os.environ.get("SMUX_TOOL", "")
 GO_DIR = os.environ.get("SMUX_INTEROP_DIR", "")
 PATIENCE = 20  # seconds in which a living process answers
+FIXED_WINDOW = 65536  # where windows must not follow the traffic
 FRAME_TIMEOUT_MS = 300  # where the end of an attack is a time limit [FRM-11]
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -104,8 +105,9 @@ class SessionVictim(Child):
     """A program on the session API that counts its memory."""
     name = "session"
 
-    def __init__(self, version, timed=False):
-        super().__init__(ATTACK, "victim", version, *([FRAME_TIMEOUT_MS] if timed else []))
+    def __init__(self, version, attack):
+        super().__init__(ATTACK, "victim", version, FRAME_TIMEOUT_MS if attack["timed"] else 0,
+                         FIXED_WINDOW if attack["fixed"] else 0)
         self.address = self.read().split()[1]
 
     def report(self):
@@ -136,12 +138,13 @@ class ToolVictim(Child):
     """`smux server` in front of a target that does what the first byte says."""
     name = "tool"
 
-    def __init__(self, version, timed=False):
+    def __init__(self, version, attack):
         self.target = Child(ATTACK, "target")
         target = self.target.read().split()[1]
         self.log = tempfile.NamedTemporaryFile("r", prefix="smux-attack-")
         super().__init__(TOOL, "server", "-l", "127.0.0.1:0", "-t", target, "--smuxver", version,
-                         "--log", self.log.name, "--quiet=streams")
+                         "--log", self.log.name, "--quiet=streams",
+                         *(["--streambuf", FIXED_WINDOW] if attack["fixed"] else []))
         self.address = self.wait_log(r"listening addr=(\S+)").group(1)
 
     def wait_log(self, pattern, since=0):
@@ -192,7 +195,7 @@ class GoVictim(Child):
     """xtaci/smux, for comparison."""
     name = "go"
 
-    def __init__(self, version, timed=False):
+    def __init__(self, version, attack):
         super().__init__(os.path.join(GO_DIR, "gopeer-newest"), "app-server", "-l", "127.0.0.1:0",
                          "-v", version, "-timeout", "0", "-exit-on-stdin")
         self.address = self.read().split()[1]

@@ -21,12 +21,14 @@ enum attack_versions {
 
 /** What else is true of an attack; bits. */
 enum attack_trait {
-    BESIDE = 1,   /**< another stream of the same session must go on meanwhile */
-    SENDS = 2,    /**< makes the victim hold output, so that L8 adds to the limit of memory */
-    SILENT = 4,   /**< sends next to nothing, so the victim must not use the processor */
-    TRAP = 8,     /**< an honest peer that looks hostile: nothing may be held against it */
-    TIMED = 16,   /**< its end is a time limit, which the victim is given a short one of */
-    CONNECTS = 32 /**< makes its connections by itself */
+    BESIDE = 1,    /**< another stream of the same session must go on meanwhile */
+    SENDS = 2,     /**< makes the victim hold output, so that L8 adds to the limit of memory */
+    SILENT = 4,    /**< sends next to nothing, so the victim must not use the processor */
+    TRAP = 8,      /**< an honest peer that looks hostile: nothing may be held against it */
+    TIMED = 16,    /**< its end is a time limit, which the victim is given a short one of */
+    CONNECTS = 32, /**< makes its connections by itself */
+    CROWD = 64,    /**< comes back before its last session is over, so that several exist */
+    FIXED = 128    /**< the victim has windows of 64 KiB that do not tune themselves */
 };
 
 struct attack {

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     }
     fprintf(stderr, "usage: attack list\n"
                     "       attack run NAME ADDRESS VERSION SECONDS\n"
-                    "       attack victim VERSION [FRAME_TIMEOUT_MS]\n"
+                    "       attack victim VERSION [FRAME_TIMEOUT_MS [WINDOW]]\n"
                     "       attack target\n"
                     "       attack honest ADDRESS VERSION\n");
     return 2;

@@ -118,6 +118,8 @@ int list_attacks(void)
                json_bool(a->traits & SENDS), json_bool(a->traits & SILENT));
         printf("\"trap\": %s, \"timed\": %s, \"connects\": %s, ", json_bool(a->traits & TRAP),
                json_bool(a->traits & TIMED), json_bool(a->traits & CONNECTS));
+        printf("\"crowd\": %s, \"fixed\": %s, ", json_bool(a->traits & CROWD),
+               json_bool(a->traits & FIXED));
         printf("\"glitches\": %u, \"end\": ", (unsigned)a->glitches);
         print_text(a->end);
         fputs(", \"stream\": ", stdout);

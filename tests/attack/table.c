@@ -11,7 +11,7 @@ const struct attack attacks[] = {
     {"unread", "L3 L4 BKT-4", BOTH, 0, NULL, NULL, 0, attack_unread},
     {"unknown-data", "RCV-8 TRAP-1", BOTH, BESIDE, NULL, NULL, 0, attack_unknown_data},
     {"unknown-tiny", "RCV-8 TRAP-1", BOTH, BESIDE, NULL, NULL, 0, attack_unknown_tiny},
-    {"window-overrun", "L5 UPD-9", V2, 0, "SMUX_EFLOOD", "SMUX_EWINDOW", 0, attack_window_overrun},
+    {"window-overrun", "L5 UPD-9", V2, FIXED, "SMUX_EFLOOD", "SMUX_EWINDOW", 0, attack_window_overrun},
     {"window-0", "WIN-6", V2, BESIDE | SENDS | SILENT, NULL, NULL, 0, attack_window_zero},
     {"window-1", "WIN-8", V2, BESIDE | SENDS, NULL, NULL, 0, attack_window_one},
     {"window-2^31", "WIN-7 RCV-19", V2, SENDS, "SMUX_EFLOOD", NULL, 0, attack_window_2_31},
@@ -36,7 +36,7 @@ const struct attack attacks[] = {
     {"hash-flood", "R11", BOTH, BESIDE, NULL, NULL, 0, attack_hash_flood},
     {"malformed", "R1 R3 FRM-5..8 RCV-1", BOTH, SENDS, "SMUX_EPROTO", NULL, 0, attack_malformed},
     {"wrong-version", "FRM-5 VER-4", BOTH, 0, "SMUX_EPROTO", NULL, 0, attack_wrong_version},
-    {"reset-churn", "END-3 I11 I12", BOTH, SENDS, NULL, NULL, 0, attack_reset_churn},
+    {"reset-churn", "END-3 I11 I12", BOTH, SENDS | CROWD, NULL, NULL, 0, attack_reset_churn},
     {"connects", "L14 L15", BOTH, CONNECTS, NULL, NULL, 0, attack_connects},
 
     {"trap-1", "TRAP-1", BOTH, TRAP | BESIDE, NULL, NULL, 0, trap_1_unknown_and_closed_ids},

@@ -30,6 +30,7 @@ struct served {
     uint32_t streams; /**< most there were at once */
     uint32_t budget;  /**< largest there was */
     struct served *next;
+    struct served **at; /**< what points here, so that thousands can leave at once */
 };
 
 /** The session that came closest to what it may use, or went farthest beyond. */
@@ -167,13 +168,21 @@ static void stream_ended(void *arg, int status)
 
 /* --- sessions ----------------------------------------------------------------------------- */
 
+static void enlist(struct served *served)
+{
+    served->next = victim.list;
+    served->at = &victim.list;
+    if (served->next != NULL) {
+        served->next->at = &served->next;
+    }
+    victim.list = served;
+}
+
 static void unlist(const struct served *served)
 {
-    for (struct served **at = &victim.list; *at != NULL; at = &(*at)->next) {
-        if (*at == served) {
-            *at = served->next;
-            return;
-        }
+    *served->at = served->next;
+    if (served->next != NULL) {
+        served->next->at = served->at;
     }
 }
 
@@ -231,8 +240,7 @@ static void start_session(int fd)
     app_init(&served->app, &stream_ops, WORKERS);
     served->app.ended = stream_ended;
     pthread_mutex_lock(&victim.lock);
-    served->next = victim.list;
-    victim.list = served;
+    enlist(served);
     victim.live++;
     victim.accepted++;
     pthread_mutex_unlock(&victim.lock);
@@ -274,6 +282,7 @@ int victim_main(int argc, char **argv)
     smux_config_init(&victim.config);
     victim.config.version = argc > 0 ? (uint32_t)atoi(argv[0]) : 1;
     victim.config.frame_timeout_ms = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
+    victim.config.max_stream_buffer = argc > 2 ? (uint32_t)atoi(argv[2]) : 0;
     pthread_mutex_init(&victim.lock, NULL);
     group_init(&victim.running);
     if (smux_listen("127.0.0.1:0", &listener) != SMUX_OK) {

@@ -11,7 +11,7 @@
 #ifndef ATTACK_VICTIM_H
 #define ATTACK_VICTIM_H
 
-/** victim VERSION [FRAME_TIMEOUT_MS]. Returns the exit code. */
+/** victim VERSION [FRAME_TIMEOUT_MS [WINDOW]], where 0 is the default. Returns the exit code. */
 int victim_main(int argc, char **argv);
 
 #endif

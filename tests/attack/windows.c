@@ -82,15 +82,16 @@ void attack_window_2_32(struct peer *peer)
     flood_window(peer, 0xffffffff);
 }
 
-/* Acknowledges what was never sent. The first few wait until the victim has given up the stream, so
- * that its application hears why; then as fast as it goes. */
+/* Acknowledges what was never sent. The first streams do so once their application works, so that it
+ * hears why they end; then as fast as it goes. */
 void attack_consumed_ahead(struct peer *peer)
 {
     for (uint32_t id = FIRST_ID; peer_open(peer, id, 'E'); id += 2) {
-        peer_upd(peer, id, AHEAD, WINDOW);
-        for (int i = 0; i < 20 && id < PATIENT_IDS && peer->last_fin != id; i++) {
-            peer_wait(peer, 1);
+        if (id < PATIENT_IDS) {
+            peer_psh(peer, id, 1);
+            peer_await_payload(peer, peer->payload + 1);
         }
+        peer_upd(peer, id, AHEAD, WINDOW);
     }
 }
 
