@@ -41,6 +41,7 @@ class Case:
         self.name = f"{attack['name']} v{version} {victim.name}"
         self.complaints = []
         self.late = False  # the only thing wrong is the client's p99
+        self.measured = False
 
     # --- doing ---------------------------------------------------------------------------
 
@@ -65,6 +66,7 @@ class Case:
             self.honest = Honest(self.victim, self.version)
             self.observe(seconds)
             self.judge()
+            self.measured = True
         finally:
             if self.honest:
                 self.honest.kill()
@@ -73,7 +75,8 @@ class Case:
     def observe(self, seconds):
         time.sleep(0.1)  # until the client has settled
         self.honest.mark()
-        self.quiet_cpu = self.cpu_of(lambda: time.sleep(seconds / 2)) / (seconds / 2)
+        quiet = min(seconds / 2, 1)
+        self.quiet_cpu = self.cpu_of(lambda: time.sleep(quiet)) / quiet
         self.before = self.honest.mark()
         self.rss = self.victim.rss()
         self.victim.forget_peak()

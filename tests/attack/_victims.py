@@ -197,8 +197,11 @@ class GoVictim(Child):
 
     def __init__(self, version, attack):
         super().__init__(os.path.join(GO_DIR, "gopeer-newest"), "app-server", "-l", "127.0.0.1:0",
-                         "-v", version, "-timeout", "0", "-exit-on-stdin")
+                         "-v", version, "-timeout", "0")
         self.address = self.read().split()[1]
+
+    def report(self):
+        return self.ask("report")
 
     def finish(self):
         return json.loads(self.end().splitlines()[-1])

@@ -4,7 +4,7 @@
 ctest-timeout: 300
 ctest-serial
 
-usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go] [--table] [NAME...]
+usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go] [--all] [--table] [NAME...]
 """
 import argparse
 import concurrent.futures
@@ -13,6 +13,7 @@ import sys
 import time
 
 from _case import Case, load_attacks
+from _table import render
 from _victims import ATTACK, GO_DIR, TOOL, GoVictim, SessionVictim, ToolVictim, raise_descriptors
 
 VICTIMS = {victim.name: victim for victim in (SessionVictim, ToolVictim, GoVictim)}
@@ -28,6 +29,8 @@ def parse():
                         help="comma-separated: session, tool, go")
     parser.add_argument("--all", action="store_true",
                         help="the tool in both versions, not only in the higher one")
+    parser.add_argument("--table", action="store_true",
+                        help="print the outcome as a Markdown table as well")
     parser.add_argument("names", nargs="*", help="attacks; all when none is given")
     return parser.parse_args()
 
@@ -79,6 +82,8 @@ def main():
         for done in [pool.submit(perform, case, options.seconds) for case in cases]:
             done.result()
     failed = sum(bool(case.complaints) for case in cases)
+    if options.table:
+        print(render(cases))
     print(f"{len(cases) - failed} ok, {failed} failed, {time.monotonic() - begin:.1f} s")
     sys.exit(1 if failed or not cases else 0)
 

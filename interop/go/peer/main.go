@@ -74,6 +74,7 @@ var commands = []command{
 	{"closer-client", client, "close streams of a source server in the middle of their data", closerClient},
 	{"spec-server", server, "subject of smuxspec (tests/spec)", specServer},
 	{"spec-client", client, "the same as a client; keeps 32 connections up until standard input ends", specClient},
+	{"app-server", server, "do with each stream what its first byte says, as the victims of tests/attack", appServer},
 	{"bench-server", server, "far end of bench-client", benchServer},
 	{"bench-client", client, "measure against bench-server", benchClient},
 	{"bench-self", alone, "measure with both ends in this process", benchSelf},
