@@ -416,6 +416,43 @@ def limit_of_sessions_refuses():
     check_echo(tunnel.connect())
 
 
+def own_address():
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))  # which sends nothing
+        except OSError:
+            raise Skip("no address but loopback") from None
+        return s.getsockname()[0]
+
+
+@test
+def limit_of_sessions_from_one_source():
+    """L15: one address cannot take up all sessions; loopback is not counted."""
+    host = own_address()
+    target = Target(echo)
+    process = server(target.address, "--insecure=session", "--max-sessions-per-source", "2",
+                     "--smuxver", "1", listen=":0")
+    port = process.address[1]
+    nop = bytes([1, 3, 0, 0, 0, 0, 0, 0])
+    held = []
+    for _ in range(2):
+        held.append(connect((host, port)))
+        held[-1].sendall(nop)
+    process.wait_log("session.up", count=2)
+    expect(connect((host, port)).recv(1), b"", "the third session of the source")
+    process.wait_log("handshake.failed .*max-sessions-per-source is reached")
+    for _ in range(3):
+        held.append(connect(("127.0.0.1", port)))
+        held[-1].sendall(nop)
+    process.wait_log("session.up", count=5)
+    held[0].close()
+    process.wait_log("session.down")
+    held.append(connect((host, port)))
+    held[-1].sendall(nop)
+    process.wait_log("session.up", count=6)
+
+
 @test
 def local_connection_waits_for_a_session():
     target = Target(echo)

@@ -17,6 +17,7 @@
 #include "dial.h"
 #include "link.h"
 #include "settings.h"
+#include "sources.h"
 
 #define APP_SIGNALS 5
 
@@ -62,6 +63,7 @@ struct app {
     uint64_t last_link_id;
     struct link *dirty;
     struct dial_queue dials;
+    struct sources sources; /* of a server */
     struct app_totals totals;
     uint64_t since_ms;
     uv_prepare_t before_wait;

@@ -52,6 +52,7 @@ static void link_free(struct link *link)
         link->next->at = link->at;
     }
     app->n_links--;
+    sources_release(&app->sources, link->source);
     bench_peer_free(link->bench);
     smux_conn_free(link->conn);
     uv_close((uv_handle_t *)&link->timer, on_timer_closed);

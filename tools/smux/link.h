@@ -26,6 +26,7 @@ struct app;
 struct bench_peer;
 struct link;
 struct relay;
+struct source;
 
 /* What a link tells its owner; each may be NULL. */
 struct link_ops {
@@ -62,6 +63,7 @@ struct link {
     unsigned pins; /* callers that still use the link */
     uint64_t id;
     uint64_t since_ms;
+    struct source *source; /* counted until the last relay is over; or NULL */
     struct relay *relays;
     uint32_t n_relays;
     struct bench_peer *bench; /* serves the streams instead of relays, or NULL */

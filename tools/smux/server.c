@@ -3,6 +3,7 @@
 #include "server.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -74,23 +75,49 @@ static uint32_t greeting_timeout(const struct settings *settings)
     return timeout > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout;
 }
 
+/* Closes a connection that is one too many. */
+static void refuse_session(const struct app *app, int fd, const char *why)
+{
+    char peer[ADDRESS_TEXT];
+
+    link_log_failed(app, address_of_socket(fd, true, peer, sizeof(peer)), why);
+    close(fd);
+}
+
+/* Counts the session for where it comes from; false when there are too many from there. */
+static bool take_source(struct app *app, int fd, struct source **out_source)
+{
+    struct endpoint_address from = {.len = sizeof(from.sa)};
+
+    if (getpeername(fd, (struct sockaddr *)(void *)&from.sa, &from.len) != 0) {
+        *out_source = NULL; /* gone again, which is noticed soon */
+        return true;
+    }
+    return sources_take(&app->sources, &from, app->settings->max_sessions_per_source, out_source);
+}
+
 static void serve_session(struct listener *listener, int fd)
 {
     struct server *server = listener->owner;
     struct app *app = &server->app;
+    struct source *source;
     struct link *link;
 
     if (app->n_links >= app->settings->max_sessions) {
-        char peer[ADDRESS_TEXT];
-        link_log_failed(app, address_of_socket(fd, true, peer, sizeof(peer)),
-                        "--max-sessions is reached");
-        close(fd);
+        refuse_session(app, fd, "--max-sessions is reached");
+        return;
+    }
+    if (!take_source(app, fd, &source)) {
+        refuse_session(app, fd, "--max-sessions-per-source is reached");
         return;
     }
     link = link_new(app, SMUX_SERVER, fd, &link_events, server);
-    if (link != NULL) {
-        link_expect_greeting(link, greeting_timeout(app->settings));
+    if (link == NULL) {
+        sources_release(&app->sources, source);
+        return;
     }
+    link->source = source;
+    link_expect_greeting(link, greeting_timeout(app->settings));
 }
 
 /* --- the role ---------------------------------------------------------------------------- */

@@ -76,6 +76,7 @@ struct settings {
     uint32_t insecure; /* enum insecure */
 
     uint32_t max_sessions;
+    uint32_t max_sessions_per_source;
     uint32_t max_streams;
     uint32_t max_streams_per_session;
     uint32_t accept_backlog;
