@@ -19,6 +19,7 @@ HANG = 20  # seconds more than it should take
 RECEIVE_BUFFER = 4 * MIB  # default of both libraries
 SEND_BUFFER, SEND_FLOOR = MIB, 4096  # L8: a session, and each of its streams
 HANG_UPS = {"hang-up", "SMUX_OK", "SMUX_EOF", "SMUX_ETRUNCATED", "SMUX_EIO", "SMUX_ECLOSED"}
+MAX_STREAMS = 16384  # L1
 TOOL_SESSIONS = 1024  # --max-sessions
 IDLE_SESSION = 16384  # bytes of one that has said nothing
 CROWD = 8  # sessions at once of an attacker that comes back every few milliseconds
@@ -159,6 +160,8 @@ class Case:
         worst = self.after.get("worst")
         if worst:
             self.peak, self.limit = worst["peak"], worst["limit"]
+            if worst["streams"] > MAX_STREAMS:
+                self.complain(f"{worst['streams']} streams of one peer")
             if self.attack["sends"]:
                 self.limit += SEND_BUFFER + SEND_FLOOR * worst["streams"]
         else:

@@ -4,7 +4,8 @@
 ctest-timeout: 300
 ctest-serial
 
-usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go] [--all] [--table] [NAME...]
+usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go] 
+                  [--versions some|all|high] [--table] [NAME...]
 """
 import argparse
 import concurrent.futures
@@ -27,8 +28,9 @@ def parse():
     parser.add_argument("--jobs", type=int, default=3, help="attacks at the same time (3)")
     parser.add_argument("--victims", default="session,tool",
                         help="comma-separated: session, tool, go")
-    parser.add_argument("--all", action="store_true",
-                        help="the tool in both versions, not only in the higher one")
+    parser.add_argument("--versions", choices=("some", "all", "high"), default="some",
+                        help="high: only the higher one of each attack; some: that for all victims "
+                        "but session (some)")
     parser.add_argument("--table", action="store_true",
                         help="print the outcome as a Markdown table as well")
     parser.add_argument("names", nargs="*", help="attacks; all when none is given")
@@ -58,8 +60,9 @@ def plan(options):
 
 
 def versions(attack, victim, options):
-    """What depends on the version is the library's, so in short runs the tool has one."""
-    return attack["versions"] if options.all or victim != "tool" else attack["versions"][-1:]
+    """What depends on the version is the library's, so in short runs the others have one."""
+    high = options.versions == "high" or options.versions == "some" and victim != "session"
+    return attack["versions"][-1:] if high else attack["versions"]
 
 
 def perform(case, seconds):

@@ -6,7 +6,7 @@
 
 enum {
     FIRST_ID = 3,
-    ROUND = 200,      /* opens a paced flood does at once, well below what may wait to be refused */
+    ROUND = 400,      /* opens a paced flood does at once, well below what may wait to be refused */
     ROUND_MS = 10,    /* and the time it gives the victim to refuse them */
     RAPID_AHEAD = 500 /* opens that a rapid open-and-close is ahead of its victim's answers */
 };
