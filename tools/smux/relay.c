@@ -236,8 +236,8 @@ void relay_on_event(struct relay *relay, unsigned events)
     }
 }
 
-/* Tells whether it is worth while to reach the target for a session that has ended: not for a peer
- * that was thrown out, nor where nothing can be delivered. */
+/* Tells whether it is worth while to reach the target for a session that has ended: only to deliver
+ * what came complete. Peers that come back at once would otherwise pile up dials. */
 static bool relay_has_legacy(const struct relay *relay)
 {
     smux_engine *engine = relay->link->engine;
@@ -245,8 +245,7 @@ static bool relay_has_legacy(const struct relay *relay)
     struct smux_iov iov;
     int n;
 
-    return error != SMUX_EPROTO && error != SMUX_EFLOOD &&
-           smux_estream_peek(engine, relay->stream, &iov, 1, &n) == SMUX_OK;
+    return error == SMUX_EOF && smux_estream_peek(engine, relay->stream, &iov, 1, &n) == SMUX_OK;
 }
 
 void relay_on_session_end(struct relay *relay)
