@@ -28,6 +28,9 @@ enum attack_trait {
     TIMED = 16,    /**< its end is a time limit, which the victim is given a short one of */
     CONNECTS = 32, /**< makes its connections by itself */
     CROWD = 64,    /**< comes back before its last session is over, so that several exist */
+    LONG = 256,    /**< needs two seconds to come to the limit */
+    WORKS = 1024,  /**< makes the application work: streams are made and closed */
+    FILLS = 512,   /**< uses up the receive budget */
     FIXED = 128    /**< the victim has windows of 64 KiB that do not tune themselves */
 };
 

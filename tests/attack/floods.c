@@ -7,7 +7,7 @@
 enum {
     FIRST_ID = 3,
     ROUND = 400,      /* opens a paced flood does at once, well below what may wait to be refused */
-    ROUND_MS = 10,    /* and the time it gives the victim to refuse them */
+    ROUND_MS = 6,     /* and the time it gives the victim to refuse them */
     RAPID_AHEAD = 500 /* opens that a rapid open-and-close is ahead of its victim's answers */
 };
 
@@ -19,17 +19,20 @@ void attack_syn_flood(struct peer *peer)
     }
 }
 
-/* More opens than a session may have, but no faster than their refusals can leave; one byte on
- * each, which must not cost memory once they are refused. */
+/* More opens than a session may have, but no faster than their refusals can leave: each round waits
+ * for the stream beside. One byte on each, which must not cost memory once they are refused. */
 void attack_syn_paced(struct peer *peer)
 {
     uint32_t id = FIRST_ID;
-    do {
+    while (peer_wait(peer, ROUND_MS)) {
+        uint32_t rounds = peer->side.rounds;
         for (int i = 0; i < ROUND; i++, id += 2) {
             peer_syn(peer, id);
             peer_psh(peer, id, 1);
         }
-    } while (peer_wait(peer, ROUND_MS));
+        while (peer->side.rounds < rounds + 2 && peer_wait(peer, 1)) {
+        }
+    }
 }
 
 /* CVE-2023-44487: each stream is given up at once, so that no limit on open streams is reached. */

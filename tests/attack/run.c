@@ -120,6 +120,8 @@ int list_attacks(void)
                json_bool(a->traits & TIMED), json_bool(a->traits & CONNECTS));
         printf("\"crowd\": %s, \"fixed\": %s, ", json_bool(a->traits & CROWD),
                json_bool(a->traits & FIXED));
+        printf("\"long\": %s, \"fills\": %s, \"works\": %s, ", json_bool(a->traits & LONG),
+               json_bool(a->traits & FILLS), json_bool(a->traits & WORKS));
         printf("\"glitches\": %u, \"end\": ", (unsigned)a->glitches);
         print_text(a->end);
         fputs(", \"stream\": ", stdout);
