@@ -442,6 +442,8 @@ def limit_of_sessions_from_one_source():
     process.wait_log("session.up", count=2)
     expect(connect((host, port)).recv(1), b"", "the third session of the source")
     process.wait_log("handshake.failed .*max-sessions-per-source is reached")
+    process.send(signal.SIGUSR1)
+    process.wait_log("counters uptime=.* sessions=2 .*sessions_refused=1 ")
     for _ in range(3):
         held.append(connect(("127.0.0.1", port)))
         held[-1].sendall(nop)

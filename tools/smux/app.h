@@ -45,9 +45,10 @@ struct app_totals {
     uint64_t sessions;
     uint64_t streams;
     uint64_t streams_failed;
-    uint64_t bytes_up;   /* from local connections to streams */
-    uint64_t bytes_down; /* from streams to local connections */
-    uint64_t refused;
+    uint64_t bytes_up;         /* from local connections to streams */
+    uint64_t bytes_down;       /* from streams to local connections */
+    uint64_t refused;          /* streams */
+    uint64_t sessions_refused; /* connections above a limit of sessions */
 };
 
 struct app {

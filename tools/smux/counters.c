@@ -47,12 +47,13 @@ void counters_log(const struct app *app)
     uint64_t down = totals->bytes_down;
 
     add_running(app, &up, &down);
-    LOG_ANSWER(LEVEL_INFO, app->ops->name, "counters",
-               LOG_MS("uptime", uv_now(&app->loop) - app->since_ms),
-               LOG_U64("sessions", app->n_links), LOG_U64("streams", app->n_relays),
-               LOG_U64("sessions_total", totals->sessions),
-               LOG_U64("streams_total", totals->streams), LOG_U64("failed", totals->streams_failed),
-               LOG_U64("refused", totals->refused), LOG_U64("up", up), LOG_U64("down", down));
+    LOG_ANSWER(
+        LEVEL_INFO, app->ops->name, "counters",
+        LOG_MS("uptime", uv_now(&app->loop) - app->since_ms), LOG_U64("sessions", app->n_links),
+        LOG_U64("streams", app->n_relays), LOG_U64("sessions_total", totals->sessions),
+        LOG_U64("streams_total", totals->streams), LOG_U64("failed", totals->streams_failed),
+        LOG_U64("refused", totals->refused), LOG_U64("sessions_refused", totals->sessions_refused),
+        LOG_U64("up", up), LOG_U64("down", down));
     for (const struct link *link = app->links; link != NULL; link = link->next) {
         log_link(link);
     }

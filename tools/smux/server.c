@@ -76,10 +76,11 @@ static uint32_t greeting_timeout(const struct settings *settings)
 }
 
 /* Closes a connection that is one too many. */
-static void refuse_session(const struct app *app, int fd, const char *why)
+static void refuse_session(struct app *app, int fd, const char *why)
 {
     char peer[ADDRESS_TEXT];
 
+    app->totals.sessions_refused++;
     link_log_failed(app, address_of_socket(fd, true, peer, sizeof(peer)), why);
     close(fd);
 }
