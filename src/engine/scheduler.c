@@ -76,12 +76,24 @@ static void settle_credit(const struct smux__scheduler *scheduler, const struct 
     }
 }
 
+/* A scrap of credit that does not pay for what a stream has now would cut that in two, and leave
+ * another scrap. Writers of whole turns would have each of their turns cut, and their readers woken
+ * twice. */
+static void drop_scrap(const struct smux__scheduler *scheduler, struct smux_estream *stream)
+{
+    if (stream->deficit > 0 && stream->deficit < quantum(scheduler, stream) &&
+        (uint32_t)stream->deficit < stream->out.len) {
+        stream->deficit = 0;
+    }
+}
+
 void smux__scheduler_join(struct smux__scheduler *scheduler, struct smux_estream *stream)
 {
     struct smux__class *class = class_of(scheduler, stream);
 
     assert(!smux__stream_is(stream, STREAM_IN_DATA) && !smux__stream_timer_runs(stream));
     settle_credit(scheduler, class, stream);
+    drop_scrap(scheduler, stream);
     stream->flags |= STREAM_IN_DATA;
     if (stream->deficit > 0) {
         stream->flags |= STREAM_IN_FRESH;
