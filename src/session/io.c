@@ -50,6 +50,48 @@ void smux__io_tick(smux_session *session)
     }
 }
 
+/* --- spinning ------------------------------------------------------------------------------ */
+
+/* Bytes a microsecond that make a session fast: such a rate keeps a processor busy anyway. */
+#define FAST_RATE 256
+/* Bytes are counted for so long. */
+#define METER_US 500
+/* To sleep and to be woken on another processor costs about this. */
+#define SPIN_US 50
+/* Occasions that are let pass, at most, while spinning is in vain. */
+#define MAX_SKIP 63
+
+static void io_meter(smux_session *session, size_t len, uint64_t now_us)
+{
+    uint64_t elapsed_us = now_us - session->metered_us;
+
+    session->moved += len;
+    if (elapsed_us >= METER_US) {
+        session->fast = session->moved / FAST_RATE >= elapsed_us;
+        session->metered_us = now_us;
+        session->moved = 0;
+    }
+}
+
+uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin)
+{
+    if (!session->fast) {
+        return 0;
+    }
+    if (spin->skip > 0) {
+        spin->skip--;
+        return 0;
+    }
+    uint64_t now_us = smux_now_us();
+    return now_us - session->metered_us < 2 * METER_US ? now_us + SPIN_US : 0;
+}
+
+void smux__io_spun(struct smux__spin *spin, bool success)
+{
+    spin->failures = success ? spin->failures / 2 : (spin->failures * 2 + 1) & MAX_SKIP;
+    spin->skip = spin->failures;
+}
+
 /* --- failure ------------------------------------------------------------------------------- */
 
 static const char *io_error_text(const smux_session *session)
@@ -87,6 +129,7 @@ static int io_readv(smux_session *session, const struct smux_iov *iov, int n, si
     smux__session_lock(session);
     session->reading = false;
     session->turn++;
+    smux__session_end_io(session);
     return status;
 }
 
@@ -128,6 +171,9 @@ static void io_take_eof(smux_session *session)
 /* What a read without data means. */
 static enum smux__io io_take_nothing(smux_session *session, int status)
 {
+    if (session->ended) { /* meanwhile; the transport may be closed */
+        return SMUX__IO_IDLE;
+    }
     if (status == SMUX_EOF) {
         io_take_eof(session);
     } else if (status != SMUX_EAGAIN) {
@@ -155,7 +201,9 @@ static int io_read(smux_session *session)
     }
     size_t room = iov[0].len + (n > 1 ? iov[1].len : 0);
     int status = io_readv(session, iov, n, &len);
-    (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, smux_now_us());
+    uint64_t now_us = smux_now_us();
+    (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, now_us);
+    io_meter(session, status == SMUX_OK ? len : 0, now_us);
     session->read_dry = status == SMUX_OK && len < room;
     return status;
 }
@@ -165,38 +213,65 @@ static bool io_goes_on(const smux_session *session)
 {
     const struct smux__waiter *reader = session->posted;
 
-    return reader != NULL && !reader->fired && !session->read_dry &&
-           session->receiver != &smux__somebody && /* who has others to serve (L23) */
-           smux_engine_recv_stream(session->engine) == reader->stream->engine_stream &&
-           smux_estream_posted(session->engine, reader->stream->engine_stream) > 0;
+    if (reader == NULL || reader->fired ||
+        session->receiver == &smux__somebody || /* who has others to serve (L23) */
+        smux_estream_posted(session->engine, reader->stream->engine_stream) == 0) {
+        return false;
+    }
+    smux_estream *next = smux_engine_recv_stream(session->engine);
+    return next == reader->stream->engine_stream || (next == NULL && session->read_dry);
+}
+
+/* Nothing is left just now, but the transport is fast: looks again for a moment. */
+static int io_linger(smux_session *session)
+{
+    uint64_t until_us = smux__io_spin_until(session, &session->linger);
+    int status = SMUX_EAGAIN;
+
+    if (until_us == 0) {
+        return status;
+    }
+    (void)smux__io_flush(session, session->receiver); /* the peer may wait for our updates */
+    while (status == SMUX_EAGAIN && smux_now_us() < until_us) {
+        smux__session_unlock(session);
+        smux__thread_yield();
+        smux__session_lock(session);
+        status = io_read(session);
+    }
+    smux__io_spun(&session->linger, status != SMUX_EAGAIN);
+    return status;
+}
+
+/* Reads, and reads on while it is for the same reader. */
+static int io_read_on(smux_session *session)
+{
+    int status = io_read(session);
+    int n = 1;
+
+    for (; n < POST_READS && status == SMUX_OK && io_goes_on(session); n++) {
+        smux__session_update(session); /* what came for others must not wait */
+        status = session->read_dry ? io_linger(session) : io_read(session);
+    }
+    if (status == SMUX_EAGAIN && n > 1) { /* reads before have succeeded */
+        session->read_dry = true;
+        return SMUX_OK;
+    }
+    return status;
 }
 
 enum smux__io smux__io_receive(smux_session *session)
 {
-    int status;
-
     if (!smux__io_can_receive(session)) {
         return SMUX__IO_IDLE;
     }
     io_post(session);
-    status = io_read(session);
-    for (int n = 1; n < POST_READS && status == SMUX_OK && io_goes_on(session); n++) {
-        smux__session_end_io(session);
-        status = io_read(session);
-    }
+    int status = io_read_on(session);
     io_unpost(session);
-    if (status == SMUX_ENOMEM) {
-        smux__session_update(session); /* reads before may have succeeded */
-        return SMUX__IO_IDLE;
+    if (status == SMUX_OK || status == SMUX_ENOMEM) {
+        smux__session_update(session); /* without memory, too: reads before may have succeeded */
+        return status == SMUX_OK ? SMUX__IO_PROGRESS : SMUX__IO_IDLE;
     }
-    enum smux__io result = SMUX__IO_PROGRESS;
-    if (status == SMUX_OK) {
-        smux__session_update(session);
-    } else {
-        result = io_take_nothing(session, status);
-    }
-    smux__session_end_io(session);
-    return result;
+    return io_take_nothing(session, status);
 }
 
 /* --- out ----------------------------------------------------------------------------------- */
@@ -283,6 +358,7 @@ static enum smux__io io_send(smux_session *session)
     int status = io_writev(session, iov, n, &len);
     uint64_t ended_us = smux_now_us();
     smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, ended_us);
+    io_meter(session, status == SMUX_OK ? len : 0, ended_us);
     session->active_at_us = ended_us;
     session->kept_back = 0;
     smux__write_return_loans(session);

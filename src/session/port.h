@@ -13,6 +13,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 /* A mutual exclusion lock, not recursive. */
@@ -49,6 +50,12 @@ struct smux__event *smux__event_mine(void);
 
 /* Something that differs between threads which exist at the same time. */
 const void *smux__thread_self(void);
+
+/* Lets others run that wait for this processor. */
+static inline void smux__thread_yield(void)
+{
+    (void)sched_yield();
+}
 
 /* Waits until the event is set; false when the deadline comes first. */
 bool smux__event_wait(struct smux__event *event, uint64_t deadline_us);

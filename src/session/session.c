@@ -128,7 +128,8 @@ static void session_tell_streams(smux_session *session)
         if (stream->waiters == NULL) {
             continue;
         }
-        if ((events & SMUX_EVENT_READABLE) != 0) {
+        if ((events & SMUX_EVENT_READABLE) != 0 &&
+            (session->posted == NULL || session->posted->stream != stream)) { /* it is told later */
             smux__waiters_fire(session, stream->waiters, SMUX__WAIT_READ);
         }
         if ((events & SMUX_EVENT_WRITABLE) != 0) {

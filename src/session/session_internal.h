@@ -124,6 +124,12 @@ enum smux__armed {
     SMUX__ARMED_ERROR = 4 /* epoll reports failure of the read descriptor; so does it with READ */
 };
 
+/* Learns whether it is of use to look again before sleeping. */
+struct smux__spin {
+    uint8_t failures; /* weight of the last ones */
+    uint8_t skip;     /* occasions to let pass */
+};
+
 struct smux_session {
     struct smux__lock lock;
     smux_engine *engine;
@@ -152,6 +158,12 @@ struct smux_session {
     uint32_t kept_back;      /* bytes of small writes that the background was left to send */
     const void *last_writer; /* thread of the last small write */
     uint64_t active_at_us;   /* the last of them, or the end of the last send */
+
+    uint64_t metered_us;      /* bytes are counted since then, */
+    uint64_t moved;           /* both ways */
+    bool fast;                /* as of then: so many come that waiting is not worth a sleep */
+    struct smux__spin linger; /* for more of a reader's data */
+    struct smux__spin polls;  /* for the transport */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */
@@ -296,6 +308,13 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 /* How soon a call has to send that leaves a few bytes: when many follow each other closely they are
  * left to the background thread, which takes many with one system call; a heap is sent at once. */
 enum smux__haste smux__io_haste(smux_session *session, uint32_t len);
+
+/* Until when to look for input or room again and again before sleeping: for a moment, if the
+ * session moves so much that either comes in a moment; else 0. */
+uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin);
+
+/* Notes whether that was of use. */
+void smux__io_spun(struct smux__spin *spin, bool success);
 
 /* Tells whether somebody should read from the transport. */
 bool smux__io_can_receive(const smux_session *session);

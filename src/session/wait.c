@@ -349,6 +349,21 @@ static uint64_t waiter_poll_until(struct smux__waiter *waiter, uint64_t deadline
     return until_us;
 }
 
+/* Looks until something comes or time is up; others may run meanwhile. */
+static bool watch_spin(struct watch *watch, uint64_t until_us)
+{
+    do {
+        smux__port_poll(watch->fds, watch->n, 0);
+        for (unsigned i = 0; i < watch->n; i++) {
+            if (watch->fds[i].revents != 0) {
+                return true;
+            }
+        }
+        smux__thread_yield();
+    } while (smux_now_us() < until_us);
+    return false;
+}
+
 /* Gives the lock away until something can be moved, the waiter fires, or time is up. */
 static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *watch,
                                      uint64_t until_us)
@@ -360,9 +375,19 @@ static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *
     }
     waiter->polling = true;
     session->polled_until_us = until_us;
+    uint64_t spin_us = smux__io_spin_until(session, &session->polls);
+    bool found = false;
     smux__session_begin_io(session);
-    smux__port_poll(watch->fds, watch->n, until_us);
+    if (spin_us > 0) {
+        found = watch_spin(watch, spin_us);
+    }
+    if (!found) {
+        smux__port_poll(watch->fds, watch->n, until_us);
+    }
     smux__session_lock(session);
+    if (spin_us > 0) {
+        smux__io_spun(&session->polls, found);
+    }
     session->polled_until_us = SMUX_NEVER;
     waiter->polling = false;
     if (waiter->alarm != NULL) {
