@@ -3,6 +3,8 @@
 /* A window that lets so many bytes pass in a microsecond is not what slows a stream down: 8 Gbit/s.
  * More in flight between two ends of one machine only means that it has left the cache. */
 #define FAST_ENOUGH 1000u
+/* A pause of the reader from here on is worth a larger window. */
+#define PAUSE_US 1000u
 /* Between two looks for windows that have become too large. */
 #define LOOK_US 1000000u
 
@@ -62,6 +64,7 @@ static void watch(smux_engine *e, struct smux_estream *stream)
         .window = first_window(e),
         .asked_us = SMUX_NEVER,
         .dry_us = SMUX_NEVER,
+        .full_us = SMUX_NEVER,
         .seen = stream->consumed,
     };
     if (tuner->head != NULL) {
@@ -128,6 +131,10 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
         watch(e, stream);
     }
     struct smux__tuning *tuning = stream->tuning;
+    if (tuning != NULL && tuning->full_us != SMUX_NEVER) {
+        tuning->stopped_us = e->now_us - tuning->full_us;
+        tuning->full_us = SMUX_NEVER;
+    }
     if (tuning != NULL && tuning->asked_us == SMUX_NEVER) {
         tuning->edge = stream->updated_at + stream->advertised;
         tuning->asked_us = e->now_us;
@@ -168,18 +175,32 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     uint64_t round_us = e->now_us - tuning->asked_us;
     uint64_t idle_us = tuning->dry_us != SMUX_NEVER ? e->now_us - tuning->dry_us : 0;
     int32_t unread = (int32_t)(tuning->edge - stream->consumed);
+    bool was_idle = idle_us > 0 && idle_us >= round_us / 16;
+    bool has_read = unread <= (int32_t)(tuning->window / 4);
 
     tuning->asked_us = SMUX_NEVER;
-    if (idle_us == 0 || idle_us < round_us / 16) {
-        return;
-    }
-    if (round_us < e->tuner.round_us[0]) {
+    if (was_idle && round_us < e->tuner.round_us[0]) {
         e->tuner.round_us[0] = round_us;
     }
-    if (shortest_round(e) > tuning->window / FAST_ENOUGH &&
-        unread <= (int32_t)(tuning->window / 4)) {
+    if (was_idle && has_read && shortest_round(e) > tuning->window / FAST_ENOUGH) {
         bool mostly = idle_us >= round_us - round_us / 4;
         grow(e, tuning, (uint64_t)tuning->window * (mostly ? 3 : 1));
+    }
+}
+
+/* Watches whether an application that had stopped the line by a pause catches up. */
+static void mind_pauses(smux_engine *e, struct smux__tuning *tuning)
+{
+    const struct smux_estream *stream = tuning->stream;
+
+    if (tuning->stopped_us >= PAUSE_US && stream->in.len <= tuning->window / 4) {
+        tuning->stopped_us = 0;
+        grow(e, tuning, tuning->window);
+    }
+    if (tuning->full_us == SMUX_NEVER &&
+        is_dry(to_come(stream, stream->updated_at + stream->advertised))) {
+        tuning->full_us = e->now_us;
+        tuning->stopped_us = 0;
     }
 }
 
@@ -187,6 +208,7 @@ void smux__tune_received(smux_engine *e, struct smux_estream *stream)
 {
     struct smux__tuning *tuning = stream->tuning;
 
+    mind_pauses(e, tuning);
     if (tuning->asked_us == SMUX_NEVER) {
         return;
     }

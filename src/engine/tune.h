@@ -14,6 +14,11 @@
  * on. It grows fourfold if that was so for three quarters of the time. The time between updates
  * says nothing of this and is not used.
  *
+ * An application that reads in bursts lets the window fill up, and then reads all that came and
+ * what follows. The line is idle from the last byte that the window allows to the update that
+ * allows more. If that was a millisecond or more, and the application comes to have read nearly
+ * everything before the window is full again, it doubles, too.
+ *
  * It halves, second by second, while four times of what is read in such a round would still fit
  * into it: so it follows an application that slows down or stops.
  *
@@ -38,6 +43,9 @@ struct smux__tuning {
     uint32_t edge;                    /* E: the byte behind it answers an update, */
     uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
     uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */
+    uint64_t full_us;                 /* when all that the window allows was there; SMUX_NEVER: it
+                                         is not */
+    uint64_t stopped_us;              /* how long that lasted the last time; 0: it is settled */
     uint32_t seen;                    /* stream.consumed at the last look */
     bool grown;                       /* since then */
 };

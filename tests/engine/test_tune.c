@@ -94,6 +94,29 @@ START_TEST(a_slow_reader_does_not_grow)
 }
 END_TEST
 
+/* A short line without a reader that keeps up all the time: what the window can hold is all that
+ * comes during a pause. */
+START_TEST(a_bursty_reader_gets_a_window_for_its_pauses)
+{
+    const uint64_t rate = 800 * MBIT, pause_us = 40000, burst_us = 40000;
+    uint64_t got = 0;
+
+    line_start(&line, rate, 50, NULL, NULL);
+    (void)line_open(&line, LINE_FAST);
+    for (int i = 0; i < 60; i++) {
+        line.streams[0].rate = 0;
+        uint64_t before = line.streams[0].read;
+        line_run(&line, pause_us);
+        line.streams[0].rate = LINE_FAST;
+        line_run(&line, burst_us);
+        got += i >= 30 ? line.streams[0].read - before : 0;
+    }
+    ck_assert_uint_ge(got, 30 * (pause_us + burst_us) * rate / 1000000 * 90 / 100);
+    ck_assert_uint_le(line_stats(&line).receive_budget - 4194304, 4 * pause_us * rate / 1000000);
+    line_stop(&line);
+}
+END_TEST
+
 START_TEST(a_reader_that_stops_earns_nothing)
 {
     line_start(&line, 100 * MBIT, 50000, NULL, NULL);
@@ -221,6 +244,7 @@ int main(void)
     tcase_add_test(tc, a_window_that_is_configured_stays);
     tcase_add_loop_test(tc, growth_is_limited_for_the_whole_session, 0, 2);
     tcase_add_test(tc, a_slow_reader_does_not_grow);
+    tcase_add_test(tc, a_bursty_reader_gets_a_window_for_its_pauses);
     tcase_add_test(tc, a_reader_that_stops_earns_nothing);
     tcase_add_loop_test(tc, a_window_shrinks_when_it_is_not_used, 0, 2);
     tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
