@@ -82,7 +82,7 @@ static void settle_credit(const struct smux__scheduler *scheduler, const struct 
 static void drop_scrap(const struct smux__scheduler *scheduler, struct smux_estream *stream)
 {
     if (stream->deficit > 0 && stream->deficit < quantum(scheduler, stream) &&
-        (uint32_t)stream->deficit < stream->out.len) {
+        (uint32_t)stream->deficit < stream->traffic->out.len) {
         stream->deficit = 0;
     }
 }

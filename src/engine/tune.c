@@ -193,7 +193,7 @@ static void mind_pauses(smux_engine *e, struct smux__tuning *tuning)
 {
     const struct smux_estream *stream = tuning->stream;
 
-    if (tuning->stopped_us >= PAUSE_US && stream->in.len <= tuning->window / 4) {
+    if (tuning->stopped_us >= PAUSE_US && stream->traffic->in.len <= tuning->window / 4) {
         tuning->stopped_us = 0;
         grow(e, tuning, tuning->window);
     }
