@@ -432,6 +432,9 @@ int smux_engine_recv_commit(smux_engine *e, size_t len, uint64_t now_us)
     size_t direct = len < in->direct_len ? len : in->direct_len;
 
     smux__engine_set_now(e, now_us);
+    if (!in->under_way) {
+        return e->error; /* no vectors were given: there is nothing to give back */
+    }
     in->under_way = false;
     if (len > 0) {
         e->last_in_us = e->now_us;

@@ -321,6 +321,36 @@ START_TEST(FRM_11_frame_timeout_can_be_set_and_switched_off)
 }
 END_TEST
 
+/* What an owner does that gives back vectors whenever it has read nothing. */
+START_TEST(FRM_9_commit_without_vectors_has_no_effect)
+{
+    struct smux_config config = wire_config(1);
+    uint8_t frames[20 * (FRAME_HEADER + 10)], buf[200];
+    size_t len = 0, got = 0, total = 0;
+    smux_estream *stream;
+    struct wire w;
+
+    config.max_stream_buffer = 100;
+    config.max_receive_buffer = 100;
+    wire_start(&w, SMUX_SERVER, &config, FEED_IOV);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    memset(buf, 0, sizeof(buf));
+    while (len < sizeof(frames)) {
+        len += put_psh(frames + len, 1, 3, buf, 10);
+    }
+    wire_feed(&w, frames, len); /* more than the budget: the rest waits in the engine */
+    ck_assert(!smux_engine_wants_read(w.engine));
+    ck_assert_int_eq(smux_engine_recv_commit(w.engine, 0, w.now), SMUX_OK);
+    while (smux_estream_read(w.engine, stream, buf, sizeof(buf), &got) == SMUX_OK) {
+        total += got;
+    }
+    ck_assert_uint_eq(total, 200);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("partial frames");
@@ -328,6 +358,7 @@ int main(void)
 
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, FRM_9_result_does_not_depend_on_splits);
+    tcase_add_test(tc, FRM_9_commit_without_vectors_has_no_effect);
     add_every_split(tc, FRM_9_garbage_never_hurts);
     add_every_split(tc, FRM_10_begun_frame_is_finished_before_any_other);
     add_every_split(tc, FRM_10_begun_frame_survives_abort_and_close);
