@@ -133,7 +133,7 @@ static void was_taken(smux_engine *e, struct smux_estream *stream, size_t len)
 void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
 {
     assert(len <= stream->traffic->in.len);
-    if (len > 0) {
+    if (len > 0) { /* else there is nothing to tell the peer either */
         smux__queue_consume(&stream->traffic->in, &e->pool, len, e->intake.direct);
         was_taken(e, stream, len);
     }

@@ -664,6 +664,27 @@ START_TEST(UPD_10_tail_is_acknowledged_after_our_fin)
 }
 END_TEST
 
+START_TEST(UPD_10_consuming_nothing_tells_nothing)
+{
+    struct wire w;
+    struct smux_config config = wire_config(2);
+
+    wire_start(&w, SMUX_CLIENT, &config, _i);
+    smux_estream *stream = wire_open(&w);
+    expect_syn(&w, 3);
+    smux_estream_consume(w.engine, stream, 0);
+    expect_quiet(&w);
+    wire_psh(&w, 3, 100);
+    expect_read(&w, stream, 100);
+    expect_upd(&w, 3, 100, 65536);
+    ck_assert_int_eq(smux_estream_shutdown(w.engine, stream), SMUX_OK);
+    expect_fin(&w, 3);
+    smux_estream_consume(w.engine, stream, 0);
+    expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(UPD_10_tail_is_acknowledged_together_with_our_fin)
 {
     for (int close = 0; close < 2; close++) {
@@ -773,6 +794,7 @@ int main(void)
     add_every_split(tc, UPD_9_larger_windows_allow_more);
     add_every_split(tc, UPD_9_v1_has_no_window_to_overrun);
     add_every_split(tc, UPD_10_tail_is_acknowledged_after_our_fin);
+    add_every_split(tc, UPD_10_consuming_nothing_tells_nothing);
     add_every_split(tc, UPD_10_tail_is_acknowledged_together_with_our_fin);
     add_every_split(tc, UPD_10_no_tail_with_our_fin_if_it_tells_nothing);
     suite_add_tcase(suite, tc);
