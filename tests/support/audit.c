@@ -10,6 +10,9 @@ void audit_init(struct audit *audit, enum smux_role role, unsigned version, uint
     audit->role = role;
     audit->version = version;
     audit->guard_us = guard_us;
+    audit->max_frame = 65535;
+    audit->first_id[SMUX_CLIENT] = 1;
+    audit->first_id[SMUX_SERVER] = 0;
 }
 
 void audit_free(struct audit *audit)
@@ -18,21 +21,41 @@ void audit_free(struct audit *audit)
     memset(audit, 0, sizeof(*audit));
 }
 
-static struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
+struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
 {
-    if (id >= audit->num_streams) {
-        size_t num = id + 32;
+    unsigned opener = (id & 1) == 1 ? SMUX_CLIENT : SMUX_SERVER;
+    size_t place = (id - audit->first_id[opener]) | opener;
 
-        must(id < 1 << 20, "stream id out of all bounds");
+    if (place >= audit->num_streams) {
+        size_t num = place + place / 2 + 32;
+
+        must(place < 1 << 20, "stream id out of all bounds");
         audit->streams = realloc(audit->streams, num * sizeof(audit->streams[0]));
         must(audit->streams != NULL, "no memory for the test");
         for (size_t i = audit->num_streams; i < num; i++) {
             memset(&audit->streams[i], 0, sizeof(audit->streams[0]));
+            audit->streams[i].window = 262144;
             audit->streams[i].edge = 262144;
         }
         audit->num_streams = num;
     }
-    return &audit->streams[id];
+    return &audit->streams[place];
+}
+
+uint32_t audit_room(struct audit *audit, uint32_t id, uint64_t sent)
+{
+    const struct audit_stream *s = audit_stream(audit, id);
+    uint64_t edge = s->acked + s->window;
+
+    if ((uint32_t)edge == 0 && s->window >= 2) {
+        edge--; /* [WIN-9] */
+    }
+    return edge > sent ? (uint32_t)(edge - sent) : 0;
+}
+
+bool audit_between_frames(const struct audit *audit)
+{
+    return audit->in.have == 0 && audit->in.payload == 0;
 }
 
 /* Takes bytes up to the end of the next frame header (or update). Returns true when a frame is
@@ -123,6 +146,9 @@ static const char *check_out(struct audit *audit, const struct frame *frame, uin
         return fault;
     case CMD_PSH:
         s->sent += frame->len;
+        if (frame->len > audit->max_frame) {
+            return "PSH larger than max_frame_size";
+        }
         if (audit->version == 2 && s->sent > s->edge) {
             return "payload beyond the window";
         }
@@ -176,6 +202,7 @@ static void see_in(struct audit *audit, const struct frame *frame, uint64_t now_
 
         if (forward < 0x80000000u) {
             s->acked += forward;
+            s->window = frame->window;
             if (s->acked + frame->window > s->edge) {
                 s->edge = s->acked + frame->window;
             }

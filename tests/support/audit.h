@@ -3,12 +3,15 @@
  *
  * It decodes the bytes that the engine emits and those that reach it, without code of the
  * library, and checks:
- *   - every frame is sound (frames.h), and carries the version of the session
+ *   - every frame is sound (frames.h), carries the version of the session and no more payload
+ *     than the configuration allows
  *   - SYN first, once, and only for ids of our own parity; others only after the peer's SYN
  *   - the accept guard: nothing for a stream of the peer before it ended [OPN-5]
  *   - at most one FIN, behind it nothing but UPD
  *   - version 2: no payload beyond the highest edge that was granted [WIN-1]
  *   - CONSUMED never goes back and never exceeds what arrived [UPD-1]
+ *
+ * What it learns is also the second opinion on what a stream may send and has received.
  */
 #ifndef SUPPORT_AUDIT_H
 #define SUPPORT_AUDIT_H
@@ -31,16 +34,19 @@ struct audit_stream {
     uint64_t sent;         /**< payload emitted */
     uint64_t received;     /**< payload that arrived */
     uint64_t acked;        /**< last accepted CONSUMED, widened */
+    uint32_t window;       /**< its WINDOW */
     uint64_t edge;         /**< highest CONSUMED + WINDOW that arrived, widened */
     uint64_t consumed;     /**< last CONSUMED we emitted, widened */
 };
 
 struct audit {
     enum smux_role role;
-    unsigned version;  /**< 1 or 2 */
-    uint64_t guard_us; /**< 0 when it is off */
+    unsigned version;     /**< 1 or 2 */
+    uint64_t guard_us;    /**< 0 when it is off */
+    uint32_t max_frame;   /**< largest payload of a PSH it may send */
+    uint32_t first_id[2]; /**< smallest id of the client's and of the server's streams */
     struct audit_decoder out, in;
-    struct audit_stream *streams; /**< by id */
+    struct audit_stream *streams; /**< the client's at even, the server's at odd places */
     size_t num_streams;
     uint64_t frames_out;
 };
@@ -53,5 +59,15 @@ const char *audit_out(struct audit *audit, const uint8_t *data, size_t len, uint
 
 /** These bytes are about to reach the engine. */
 void audit_in(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us);
+
+/** What is known of a stream; made at first use. */
+struct audit_stream *audit_stream(struct audit *audit, uint32_t id);
+
+/** How much the peer lets the engine send on a stream of which it has formed `sent` bytes, by the
+ *  words of [WIN-1..9]. Version 2. */
+uint32_t audit_room(struct audit *audit, uint32_t id, uint64_t sent);
+
+/** The bytes that reached the engine end with a complete frame. */
+bool audit_between_frames(const struct audit *audit);
 
 #endif

@@ -21,6 +21,7 @@ void link_init(struct link *link, smux_engine *client, smux_engine *server, stru
         link->dirs[i].give = 65536;
         link->dirs[i].capacity = 1 << 20;
         link->dirs[i].cut_at = UINT64_MAX;
+        link->ends[i].now = now;
     }
 }
 
@@ -36,6 +37,18 @@ void link_free(struct link *link)
 void link_note(struct link *link, uint64_t number)
 {
     link->hash = rng_mix(link->hash ^ number) + number;
+}
+
+/* The time as an engine is told it. One that goes back counts as the largest one seen. */
+static uint64_t tell_time(struct link *link, struct link_end *end)
+{
+    if (link->back_percent > 0 && rng_chance(link->rng, link->back_percent)) {
+        uint64_t back = rng_log(link->rng, 1, UINT32_MAX);
+
+        return back < end->now ? end->now - back : 0;
+    }
+    end->now = link->now;
+    return link->now;
 }
 
 static uint64_t hash_bytes(const void *data, size_t len)
@@ -69,12 +82,22 @@ static void break_link(struct link *link, unsigned i)
     struct link_dir *dir = &link->dirs[i];
 
     dir->broken = true;
-    smux_engine_fail(link->ends[i].engine, SMUX_EIO, "cut");
+    if (dir->cut != CUT_HALF) {
+        smux_engine_fail(link->ends[i].engine, SMUX_EIO, "cut");
+    }
     if (dir->cut == CUT_RESET) {
         smux_engine_fail(link->ends[1 - i].engine, SMUX_EIO, "cut");
         link->dirs[1 - i].broken = true;
         bytes_drop(&dir->bytes, bytes_len(&dir->bytes));
         bytes_drop(&dir->marks, bytes_len(&dir->marks));
+    }
+}
+
+void link_end_direction(struct link *link, unsigned i)
+{
+    if (!link->dirs[i].broken) {
+        link->dirs[i].broken = true;
+        link->dirs[i].cut = CUT_HALF;
     }
 }
 
@@ -102,7 +125,7 @@ static bool begin_send(struct link *link, unsigned i)
     int max = (int)rng_log(link->rng, 1, 64);
     bool wants = smux_engine_wants_write(end->engine);
 
-    end->num_send_iov = smux_engine_send_iov(end->engine, end->send_iov, max, link->now);
+    end->num_send_iov = smux_engine_send_iov(end->engine, end->send_iov, max, tell_time(link, end));
     if (!wants && end->num_send_iov > 0) {
         object(link, "something to send that wants_write did not tell");
     }
@@ -118,12 +141,29 @@ static bool begin_send(struct link *link, unsigned i)
     return true;
 }
 
+/* When a piece that is taken now arrives. */
+static uint64_t arrival(struct link *link, struct link_dir *dir, size_t len)
+{
+    uint64_t at = dir->busy_until > link->now ? dir->busy_until : link->now;
+
+    if (dir->rate > 0) {
+        at += len * UINT64_C(1000000) / dir->rate;
+        dir->busy_until = at;
+    }
+    at += dir->latency_us;
+    if (dir->jitter_us > 0) {
+        at += rng_below(link->rng, dir->jitter_us);
+    }
+    dir->last_arrival = at > dir->last_arrival ? at : dir->last_arrival;
+    return dir->last_arrival;
+}
+
 /* Puts up to `len` of the bytes handed out onto the way. */
 static void put_on_the_way(struct link *link, unsigned i, size_t len)
 {
     struct link_end *end = &link->ends[i];
     struct link_dir *dir = &link->dirs[i];
-    struct link_mark mark = {link->now + dir->latency_us, len};
+    struct link_mark mark = {arrival(link, dir, len), len};
 
     for (int n = 0; n < end->num_send_iov && len > 0; n++) {
         size_t part = end->send_iov[n].len < len ? end->send_iov[n].len : len;
@@ -179,7 +219,7 @@ static bool finish_send(struct link *link, unsigned i)
     if (len > 0) {
         put_on_the_way(link, i, len);
     }
-    smux_engine_send_commit(end->engine, len, link->now);
+    smux_engine_send_commit(end->engine, len, tell_time(link, end));
     if (!dir->broken && dir->cut != CUT_NONE && dir->passed == dir->cut_at) {
         break_link(link, i);
         return true;
@@ -269,12 +309,12 @@ static bool give_by_copy(struct link *link, unsigned i, size_t len)
     struct link_end *end = &link->ends[1 - i];
     const uint8_t *data = bytes_head(&link->dirs[i].bytes);
     size_t taken = 0;
-    int status = smux_engine_recv(end->engine, data, len, link->now, &taken);
+    int status = smux_engine_recv(end->engine, data, len, tell_time(link, end), &taken);
 
     if (status != smux_engine_error(end->engine) || taken > len) {
         object(link, "recv reports nonsense");
     }
-    audit_in(&end->audit, data, taken, link->now);
+    audit_in(&end->audit, data, taken, end->now);
     drop_arrived(link, i, taken);
     link_note(link, taken);
     if (taken < len && status == SMUX_OK && smux_engine_wants_read(end->engine)) {
@@ -299,10 +339,10 @@ static bool finish_receive(struct link *link, unsigned i)
         done += part;
     }
     end->receiving = false;
+    (void)smux_engine_recv_commit(end->engine, done, tell_time(link, end));
     if (done > 0) {
-        audit_in(&end->audit, bytes_head(&link->dirs[i].bytes), done, link->now);
+        audit_in(&end->audit, bytes_head(&link->dirs[i].bytes), done, end->now);
     }
-    (void)smux_engine_recv_commit(end->engine, done, link->now);
     drop_arrived(link, i, done);
     link_note(link, done);
     return done > 0;
@@ -313,11 +353,12 @@ static bool tell_end(struct link *link, unsigned i)
 {
     struct link_dir *dir = &link->dirs[i];
 
-    if (dir->ended || !dir->broken || bytes_len(&dir->bytes) > 0 || dir->cut != CUT_END) {
+    if (dir->ended || !dir->broken || bytes_len(&dir->bytes) > 0 || dir->cut == CUT_NONE ||
+        dir->cut == CUT_RESET) {
         return false;
     }
     dir->ended = true;
-    smux_engine_recv_eof(link->ends[1 - i].engine, link->now);
+    smux_engine_recv_eof(link->ends[1 - i].engine, tell_time(link, &link->ends[1 - i]));
     return true;
 }
 
@@ -403,6 +444,7 @@ void link_set_now(struct link *link, uint64_t now)
         smux_engine *engine = link->ends[i].engine;
 
         if (smux_engine_deadline(engine) <= link->now) {
+            link->ends[i].now = link->now;
             int status = smux_engine_tick(engine, link->now);
 
             link->ticks++;

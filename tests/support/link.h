@@ -18,7 +18,8 @@
 enum link_cut {
     CUT_NONE,
     CUT_RESET, /**< both ends get an error */
-    CUT_END    /**< the receiver gets an orderly end, the sender an error */
+    CUT_END,   /**< the receiver gets an orderly end, the sender an error */
+    CUT_HALF   /**< the receiver gets an orderly end, the sender's bytes vanish */
 };
 
 /* What one end writes and the other reads. */
@@ -26,6 +27,10 @@ struct link_dir {
     uint32_t take;         /**< largest piece that is taken from the sender */
     uint32_t give;         /**< largest piece that is given to the receiver */
     uint32_t latency_us;   /**< how long bytes are on their way */
+    uint32_t jitter_us;    /**< by how much longer at most */
+    uint32_t rate;         /**< bytes a second; 0 for no limit */
+    uint64_t busy_until;   /**< when the last byte that was taken is on the way */
+    uint64_t last_arrival; /**< of a piece: none overtakes another */
     size_t capacity;       /**< how many may be on their way */
     uint64_t frozen_until; /**< nothing arrives before this time */
     enum link_cut cut;     /**< what happens ... */
@@ -47,6 +52,7 @@ struct link_end {
     struct smux_iov recv_iov[2];
     int num_recv_iov;
     uint64_t send_hash; /**< of what the send handed out */
+    uint64_t now;       /**< the largest time that the engine was told */
 };
 
 struct link {
@@ -54,10 +60,11 @@ struct link {
     struct link_dir dirs[2]; /**< dirs[i] is written by ends[i] */
     uint64_t now;
     struct rng *rng;
-    bool no_memory;    /**< allocations may fail: send_iov may have nothing to give */
-    bool overlap;      /**< leave sends and receives under way sometimes */
-    uint64_t hash;     /**< of everything that passed */
-    const char *fault; /**< what the audit objects to; the first one stays */
+    uint32_t back_percent; /**< how often an engine is told an earlier time: the caller's fault */
+    bool no_memory;        /**< allocations may fail: send_iov may have nothing to give */
+    bool overlap;          /**< leave sends and receives under way sometimes */
+    uint64_t hash;         /**< of everything that passed */
+    const char *fault;     /**< what the audit objects to; the first one stays */
     uint64_t ticks;
 };
 
@@ -76,6 +83,9 @@ bool link_deliver(struct link *link, unsigned i);
 
 /** Finishes what is under way at end `i`: before a reclaim, an unpost, or a free. */
 void link_settle(struct link *link, unsigned i);
+
+/** Ends direction `i` in order, behind what is on its way. */
+void link_end_direction(struct link *link, unsigned i);
 
 /** When something can happen by itself: an arrival, a deadline; SMUX_NEVER for never. */
 uint64_t link_next(const struct link *link);

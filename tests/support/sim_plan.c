@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wrap.h"
+
+/* Streams that nobody reads for a while. */
+#define MAX_SLEEPERS 3
+
 static uint32_t pick(struct rng *rng, uint32_t percent, uint32_t value, uint32_t otherwise)
 {
     return rng_chance(rng, percent) ? value : otherwise;
@@ -23,6 +28,18 @@ static void plan_timers(struct smux_config *c, struct rng *rng)
     c->accept_timeout_ms = pick(rng, 80, 0, rng_log(rng, 100, 10000));
 }
 
+/* Anything that may end a session for its slowness. */
+static void plan_timeouts(struct smux_config *c, struct rng *rng)
+{
+    c->keepalive_mode = rng_below(rng, 3);
+    c->keepalive_timeout_ms = rng_log(rng, 1000, 60000);
+    c->keepalive_interval_ms = pick(rng, 30, SMUX_OFF, rng_log(rng, 200, c->keepalive_timeout_ms));
+    c->half_close_timeout_ms = pick(rng, 50, 0, rng_log(rng, 1, 60000));
+    c->frame_timeout_ms = pick(rng, 50, 0, rng_log(rng, 1, 60000));
+    c->idle_timeout_ms = pick(rng, 70, 0, rng_log(rng, 1, 60000));
+    c->send_stall_timeout_ms = pick(rng, 70, 0, rng_log(rng, 1, 60000));
+}
+
 static void plan_limits(struct smux_config *c, struct rng *rng)
 {
     uint32_t window = rng_log(rng, 1, 262144);
@@ -38,6 +55,7 @@ static void plan_limits(struct smux_config *c, struct rng *rng)
     c->accept_backlog = pick(rng, 70, 0, rng_log(rng, 1, 100));
     c->max_discards = pick(rng, 60, 0, pick(rng, 50, SMUX_OFF, rng_log(rng, 1, 10)));
     c->max_unanswered_opens = pick(rng, 80, 0, rng_log(rng, 1, 10));
+    c->max_refusals = pick(rng, 80, 0, rng_log(rng, 100, 2000));
 }
 
 static void plan_configs(struct sim *sim)
@@ -45,6 +63,7 @@ static void plan_configs(struct sim *sim)
     struct rng *rng = &sim->rng;
 
     sim->version = 1 + rng_below(rng, 2);
+    sim->may_time_out = rng_chance(rng, 8);
     for (unsigned side = 0; side < 2; side++) {
         struct smux_config *c = &sim->config[side];
 
@@ -52,6 +71,9 @@ static void plan_configs(struct sim *sim)
         c->version = sim->version;
         plan_timers(c, rng);
         plan_limits(c, rng);
+        if (sim->may_time_out) {
+            plan_timeouts(c, rng);
+        }
         if (rng_chance(rng, 5)) {
             c->stall_timeout_ms = rng_log(rng, 100, 5000);
             sim->may_stall = true;
@@ -74,15 +96,18 @@ static void plan_link(struct sim *sim)
     for (unsigned i = 0; i < 2; i++) {
         struct link_dir *dir = &sim->link.dirs[i];
 
-        dir->take = rng_log(rng, 1, 65536);
-        dir->give = rng_log(rng, 1, 65536);
+        dir->take = rng_log(rng, sim->asleep ? 1000 : 1, 65536);
+        dir->give = rng_log(rng, sim->asleep ? 1000 : 1, 65536);
         dir->latency_us = pick(rng, 40, 0, rng_log(rng, 1, 200000));
-        dir->capacity = rng_log(rng, 1, 1 << 20);
+        dir->jitter_us = pick(rng, 70, 0, rng_log(rng, 1, 100000));
+        dir->rate = pick(rng, 80, 0, rng_log(rng, sim->asleep ? 1 << 20 : 2000, 100000000));
+        dir->capacity = rng_log(rng, sim->asleep ? 65536 : 1, 1 << 20);
         if (rng_chance(rng, 8)) {
-            dir->cut = rng_chance(rng, 50) ? CUT_RESET : CUT_END;
+            dir->cut = CUT_RESET + rng_below(rng, 3);
             dir->cut_at = rng_log(rng, 1, 100000);
         }
     }
+    sim->link.back_percent = pick(rng, 90, 0, rng_log(rng, 1, 50));
     sim->link.overlap = rng_chance(rng, 60);
 }
 
@@ -140,21 +165,37 @@ static void plan_end(struct sim *sim, struct sim_plan *plan, uint32_t scale)
 static uint32_t plan_number(struct rng *rng)
 {
     if (rng_chance(rng, 2)) {
-        return rng_between(rng, 100, 300);
+        return rng_chance(rng, 5) ? rng_between(rng, 300, 2000) : rng_between(rng, 100, 300);
     }
     return rng_chance(rng, 20) ? 0 : rng_log(rng, 1, 30);
 }
 
+/* Ids begin at 3 and 2, or so near to 2^32 that they may run out [SID-2]. */
+static void plan_ids(struct sim *sim)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        uint32_t left = rng_log(&sim->rng, 1, 2 * sim->num_planned[side] + 1);
+
+        sim->first_id[side] = 3 - side;
+        if (rng_chance(&sim->rng, 10)) {
+            sim->first_id[side] = UINT32_MAX - side - 2 * (left - 1);
+        }
+    }
+}
+
+static void plan_numbers(struct sim *sim)
+{
+    sim->num_planned[0] = plan_number(&sim->rng);
+    sim->num_planned[1] = plan_number(&sim->rng);
+    sim->first[1] = sim->num_planned[0];
+    plan_ids(sim);
+}
+
 static void plan_streams(struct sim *sim)
 {
-    struct rng *rng = &sim->rng;
-    uint32_t total, scale;
+    uint32_t total = sim->num_planned[0] + sim->num_planned[1];
+    uint32_t scale = plan_scale(sim, total);
 
-    sim->num_planned[0] = plan_number(rng);
-    sim->num_planned[1] = plan_number(rng);
-    sim->first[1] = sim->num_planned[0];
-    total = sim->num_planned[0] + sim->num_planned[1];
-    scale = plan_scale(sim, total);
     sim->streams = calloc(total + 1, sizeof(sim->streams[0]));
     must(sim->streams != NULL, "no memory for the test");
     for (uint32_t i = 0; i < total; i++) {
@@ -163,10 +204,82 @@ static void plan_streams(struct sim *sim)
         stream->opener = i >= sim->first[1];
         for (unsigned side = 0; side < 2; side++) {
             stream->ends[side].side = side;
-            stream->ends[side].id = stream->opener == 0 ? 3 + 2 * i : 2 + 2 * (i - sim->first[1]);
+            stream->ends[side].id =
+                sim->first_id[stream->opener] + 2 * (i - sim->first[stream->opener]);
             plan_end(sim, &stream->ends[side].plan, scale);
         }
     }
+}
+
+/* Some streams that nobody reads while others finish: their first windows, or those that are
+ * configured, leave a little of the budget [I6]. */
+static void plan_sleep(struct sim *sim)
+{
+    struct rng *rng = &sim->rng;
+    uint32_t total = sim->num_planned[0] + sim->num_planned[1];
+
+    sim->asleep = rng_chance(rng, 5) && sim->version == 2 && total > 0 && total <= 60;
+    for (unsigned side = 0; sim->asleep && side < 2; side++) {
+        struct smux_config *c = &sim->config[side];
+        uint32_t window = c->max_stream_buffer > 262144 ? c->max_stream_buffer : 262144;
+
+        if (c->max_stream_buffer != 0 && c->max_stream_buffer < 4096) {
+            c->max_stream_buffer = 4096; /* it shall not take too long */
+        }
+        c->max_frame_size = pick(rng, 50, 0, rng_between(rng, 1000, 65535));
+        c->max_stream_send_buffer = 0;
+        c->max_send_buffer = 0;
+        c->max_receive_buffer = MAX_SLEEPERS * window + rng_log(rng, 1, 1 << 20);
+        c->max_unanswered_opens = 0; /* one that nobody reads may stay unanswered */
+        c->stall_timeout_ms = 0;
+    }
+}
+
+static void plan_sleepers(struct sim *sim)
+{
+    struct rng *rng = &sim->rng;
+    uint32_t total = sim->num_planned[0] + sim->num_planned[1];
+
+    for (uint32_t i = 0; sim->asleep && i < MAX_SLEEPERS; i++) {
+        struct sim_stream *stream = &sim->streams[rng_below(rng, total)];
+
+        stream->sleeps = true;
+        for (unsigned side = 0; side < 2; side++) {
+            stream->ends[side].plan.total = rng_log(rng, 1, 400000);
+            stream->ends[side].plan.write_chunk = 65536;
+            stream->ends[side].plan.read_chunk = 65536;
+        }
+    }
+}
+
+/* Milliseconds are counted modulo 2^32 inside: some engines are that old soon. */
+static uint64_t grow_old(struct sim *sim, uint64_t now)
+{
+    uint64_t age_ms = (UINT64_C(1) << 32) - rng_log(&sim->rng, 1, 20000);
+
+    if (sim->may_time_out || !rng_chance(&sim->rng, 20)) {
+        return now;
+    }
+    now += age_ms * 1000;
+    for (unsigned side = 0; side < 2; side++) {
+        int status = smux_engine_tick(sim->engine[side], now);
+
+        sim_check(sim, status == SMUX_OK, "an old engine: %s", smux_strerror(status));
+    }
+    return now;
+}
+
+static void plan_audit(struct sim *sim, unsigned side)
+{
+    const struct smux_config *c = &sim->config[side];
+    uint32_t guard = c->accept_guard_ms;
+    struct audit *audit = &sim->link.ends[side].audit;
+
+    audit_init(audit, side == 0 ? SMUX_CLIENT : SMUX_SERVER, sim->version,
+               guard == SMUX_OFF ? 0 : (uint64_t)guard * 1000);
+    audit->max_frame = c->max_frame_size != 0 ? c->max_frame_size : 32768;
+    audit->first_id[0] = sim->first_id[0];
+    audit->first_id[1] = sim->first_id[1];
 }
 
 static void plan_engines(struct sim *sim)
@@ -179,14 +292,31 @@ static void plan_engines(struct sim *sim)
 
         sim_check(sim, status == SMUX_OK, "engine_new: %s", smux_strerror(status));
         sim->may_open[side] = true;
+        wrap_next_id(sim->engine[side], sim->first_id[side]);
+        if (rng_chance(&sim->rng, 10)) {
+            sim->wire_from[side] = (UINT64_C(1) << 32) - rng_log(&sim->rng, 1, 100000);
+            wrap_output(sim->engine[side], sim->wire_from[side]);
+        }
     }
+    now = grow_old(sim, now);
     sim->start = now;
     link_init(&sim->link, sim->engine[0], sim->engine[1], &sim->rng, now);
-    for (unsigned side = 0; side < 2; side++) {
-        uint32_t guard = sim->config[side].accept_guard_ms;
+    plan_audit(sim, 0);
+    plan_audit(sim, 1);
+}
 
-        audit_init(&sim->link.ends[side].audit, side == 0 ? SMUX_CLIENT : SMUX_SERVER, sim->version,
-                   guard == SMUX_OFF ? 0 : (uint64_t)guard * 1000);
+static void plan_memory(struct sim *sim)
+{
+    struct rng *rng = &sim->rng;
+    struct heap *heap = &sim->heap[rng_below(rng, 2)];
+
+    sim->no_memory = true;
+    sim->link.no_memory = true;
+    if (rng_chance(rng, 70)) {
+        heap->fail_percent = rng_log(rng, 1, 30);
+    } else {
+        heap->fail_at = heap->calls + rng_log(rng, 1, 300);
+        heap->fail_on = rng_chance(rng, 50);
     }
 }
 
@@ -194,16 +324,83 @@ void sim_plan(struct sim *sim)
 {
     rng_seed(&sim->rng, sim->seed);
     plan_configs(sim);
+    plan_numbers(sim);
+    plan_sleep(sim);
     plan_engines(sim);
     plan_link(sim);
     plan_streams(sim);
+    plan_sleepers(sim);
     sim->priorities = rng_chance(&sim->rng, 50);
     sim->by_events = rng_chance(&sim->rng, 50);
     sim->drains = rng_chance(&sim->rng, 8);
+    sim->misuses = rng_chance(&sim->rng, 10);
+    sim->near_wrap = rng_chance(&sim->rng, 10);
     sim->steps = rng_log(&sim->rng, 1, 400);
-    if (rng_chance(&sim->rng, 10)) {
-        sim->no_memory = true;
-        sim->link.no_memory = true;
-        sim->heap[rng_below(&sim->rng, 2)].fail_percent = rng_log(&sim->rng, 1, 30);
+    if (rng_chance(&sim->rng, 10) && !sim->near_wrap) {
+        plan_memory(sim);
+    }
+}
+
+/* --- counters near 2^32 -------------------------------------------------------------------- */
+
+/* Moves one direction of a stream. */
+static void move_counters(struct sim *sim, uint32_t id, unsigned writer)
+{
+    struct sim_end *out = sim_find(sim, writer, id);
+    struct sim_end *in = sim_find(sim, 1 - writer, id);
+    uint64_t by = (UINT64_C(1) << 32) - rng_log(&sim->rng, 1, out->plan.total + 1);
+    struct audit_stream *sent = audit_stream(&sim->link.ends[writer].audit, id);
+    struct audit_stream *received = audit_stream(&sim->link.ends[1 - writer].audit, id);
+
+    wrap_stream(sim->engine[writer], id, by, 0);
+    wrap_stream(sim->engine[1 - writer], id, 0, by);
+    out->out_from = by;
+    in->in_from = by;
+    sent->sent += by;
+    sent->acked += by;
+    sent->edge += by;
+    received->received += by;
+    received->consumed += by;
+}
+
+static bool calm_down(struct sim *sim)
+{
+    for (uint32_t i = 0; i < 2000; i++) {
+        for (unsigned side = 0; side < 2; side++) {
+            link_send(&sim->link, side);
+            link_deliver(&sim->link, side);
+        }
+        if (sim_is_quiet(sim)) {
+            return true;
+        }
+        link_set_now(&sim->link, sim->link.now + 100);
+    }
+    return false;
+}
+
+void sim_warm_up(struct sim *sim)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        sim->link.dirs[side].cut_at = UINT64_MAX;
+        for (uint32_t i = 0; i < 4; i++) {
+            sim_open(sim, side);
+        }
+    }
+    if (calm_down(sim)) {
+        for (unsigned side = 0; side < 2; side++) {
+            for (uint32_t i = 0; i < sim->num_opened[side]; i++) {
+                uint32_t id = sim->first_id[side] + 2 * i;
+
+                if (wrap_has(sim->engine[0], id) && wrap_has(sim->engine[1], id)) {
+                    move_counters(sim, id, 0);
+                    move_counters(sim, id, 1);
+                }
+            }
+        }
+    }
+    for (unsigned side = 0; side < 2; side++) {
+        struct link_dir *dir = &sim->link.dirs[side];
+
+        dir->cut_at = dir->passed + rng_log(&sim->rng, 1, 100000);
     }
 }
