@@ -18,6 +18,7 @@ static void plan_timers(struct smux_config *c, struct rng *rng)
 {
     c->keepalive_interval_ms = pick(rng, 30, SMUX_OFF, rng_log(rng, 200, 10000));
     c->keepalive_timeout_ms = 60000; /* longer than any freeze */
+    c->frame_timeout_ms = 3600000;   /* a frame may take long on the slowest links */
     c->keepalive_mode = rng_below(rng, 3);
     if (c->keepalive_mode == SMUX_KEEPALIVE_ALWAYS) {
         c->keepalive_mode = SMUX_KEEPALIVE_AUTO; /* the peer may have switched its NOPs off */
