@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wrap.h"
+#include "inside.h"
 
 /* Streams that nobody reads for a while. */
 #define MAX_SLEEPERS 3
@@ -293,10 +293,10 @@ static void plan_engines(struct sim *sim)
 
         sim_check(sim, status == SMUX_OK, "engine_new: %s", smux_strerror(status));
         sim->may_open[side] = true;
-        wrap_next_id(sim->engine[side], sim->first_id[side]);
+        inside_next_id(sim->engine[side], sim->first_id[side]);
         if (rng_chance(&sim->rng, 10)) {
             sim->wire_from[side] = (UINT64_C(1) << 32) - rng_log(&sim->rng, 1, 100000);
-            wrap_output(sim->engine[side], sim->wire_from[side]);
+            inside_output(sim->engine[side], sim->wire_from[side]);
         }
     }
     now = grow_old(sim, now);
@@ -353,8 +353,8 @@ static void move_counters(struct sim *sim, uint32_t id, unsigned writer)
     struct audit_stream *sent = audit_stream(&sim->link.ends[writer].audit, id);
     struct audit_stream *received = audit_stream(&sim->link.ends[1 - writer].audit, id);
 
-    wrap_stream(sim->engine[writer], id, by, 0);
-    wrap_stream(sim->engine[1 - writer], id, 0, by);
+    inside_stream(sim->engine[writer], id, by, 0);
+    inside_stream(sim->engine[1 - writer], id, 0, by);
     out->out_from = by;
     in->in_from = by;
     sent->sent += by;
@@ -392,7 +392,7 @@ void sim_warm_up(struct sim *sim)
             for (uint32_t i = 0; i < sim->num_opened[side]; i++) {
                 uint32_t id = sim->first_id[side] + 2 * i;
 
-                if (wrap_has(sim->engine[0], id) && wrap_has(sim->engine[1], id)) {
+                if (inside_has(sim->engine[0], id) && inside_has(sim->engine[1], id)) {
                     move_counters(sim, id, 0);
                     move_counters(sim, id, 1);
                 }

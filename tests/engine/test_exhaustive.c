@@ -1,0 +1,723 @@
+/*
+ * test_exhaustive.c - all schedules of two real engines in a small world, none left out.
+ *
+ * The client opens one or two streams and writes up to three frames of at most 2 bytes on them;
+ * the server reads and may answer; windows have 3 bytes, the budget of the server 5. In every state
+ * that can be reached, everything that can happen next is tried: which end acts, which stream,
+ * one byte or all of what can be read, how many bytes pass the transport, whether bytes stay on
+ * their way, and whether the connection is reset or ends in one direction right now.
+ *
+ * States are compared by the memory that both engines live in (arena.h), without what cannot have
+ * an effect any more (inside.h), and by the model and the audits. Every step uses up something of which there is a
+ * finite amount, so the search ends; it ends when nothing is left to try, and no limit cuts it off.
+ * A state in which nothing can happen must be the one where everything has finished: so all
+ * schedules finish [I7].
+ *
+ *   SCOPE=large   larger worlds, minutes to hours and some gigabytes
+ *   SCOPE=n       world n of the table alone
+ *
+ * ctest-timeout: 300
+ */
+#include "support/arena.h"
+#include "support/audit.h"
+#include "support/inside.h"
+#include "support/must.h"
+#include "support/rng.h"
+#include "support/suite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define STREAMS 2
+#define PIPE    512
+#define DEPTH   600
+
+enum effort {
+    QUICK, /* also in slow builds */
+    SUITE, /* seconds */
+    LARGE  /* not in the suite */
+};
+
+/* A world: what happens in it, and what its transport does. */
+struct scope {
+    unsigned version;
+    unsigned streams;
+    uint8_t bytes[STREAMS]; /* the client writes, 2 at a time */
+    uint8_t answer;         /* bytes the server writes on each stream */
+    bool splits;            /* the transport takes any number of bytes, otherwise all there are */
+    bool latency;           /* bytes may stay on their way, otherwise they arrive at once */
+    bool one_by_one;        /* reading takes 1 byte or all, otherwise all */
+    bool direct;            /* the engine's own memory is read into, otherwise bytes are copied */
+    enum effort effort;
+};
+
+static const struct scope scopes[] = {
+    {2, 1, {3}, 0, false, true, false, false, QUICK},
+    {1, 1, {2}, 0, true, false, true, false, QUICK},
+    {1, 1, {3}, 0, true, false, true, false, SUITE},
+    {2, 1, {2}, 0, true, false, false, false, SUITE},
+    {2, 1, {3}, 2, false, false, true, false, SUITE},
+    {1, 2, {3, 2}, 0, false, false, false, false, SUITE},
+    {2, 2, {2, 1}, 0, false, false, false, false, SUITE},
+    {2, 2, {3, 2}, 0, false, false, false, false, LARGE},
+    {1, 1, {2}, 0, true, false, true, true, LARGE},
+    {2, 1, {2}, 0, true, false, false, true, LARGE},
+    {2, 1, {3}, 0, true, false, true, false, LARGE},
+    {2, 1, {3}, 0, true, false, true, true, LARGE},
+    {1, 2, {3, 2}, 0, false, false, true, false, LARGE},
+    {2, 2, {3, 2}, 0, false, false, true, false, LARGE},
+    {1, 2, {2, 1}, 0, false, true, false, false, LARGE},
+    {2, 2, {2, 1}, 0, false, true, false, false, LARGE},
+    {1, 2, {2, 1}, 0, true, false, false, false, LARGE},
+    {2, 2, {2, 1}, 0, true, false, false, false, LARGE},
+    {1, 2, {3, 2}, 0, true, false, false, false, LARGE},
+    {2, 2, {3, 2}, 0, true, false, false, false, LARGE},
+};
+
+#define N_SCOPES (sizeof(scopes) / sizeof(scopes[0]))
+
+/* One end of one stream. */
+struct end {
+    smux_estream *stream;
+    uint8_t written, read;
+    uint8_t shut, ended, closed;
+};
+
+/* All that is no part of an engine; no padding may be left unset, as it is compared as bytes. */
+struct model {
+    struct end ends[2][STREAMS];
+    uint8_t pipes[2][PIPE];
+    uint64_t pipe_len[2];
+    uint64_t now;
+    struct audit audits[2]; /* their streams are saved apart */
+};
+
+#define AUDIT_STREAMS 8
+
+struct snapshot {
+    struct model model;
+    struct audit_stream streams[2][AUDIT_STREAMS];
+    size_t size;
+    uint8_t *memory;
+};
+
+static struct {
+    const struct scope *scope;
+    struct arena arena;
+    smux_engine *engines[2];
+    struct model m;
+    struct snapshot stack[DEPTH];
+    uint64_t *seen; /* a set of hashes; 0 is an empty place */
+    size_t seen_mask;
+    uint64_t states, transitions, ends, drops, deepest;
+} x;
+
+/* --- states that were seen ------------------------------------------------------------------ */
+
+static void seen_grow(void)
+{
+    size_t old_size = x.seen_mask + 1;
+    uint64_t *old = x.seen;
+
+    x.seen_mask = old_size * 2 - 1;
+    x.seen = calloc(old_size * 2, sizeof(uint64_t));
+    must(x.seen != NULL, "no memory for the test");
+    for (size_t i = 0; i < old_size; i++) {
+        size_t at = old[i] & x.seen_mask;
+
+        while (old[i] != 0 && x.seen[at] != 0) {
+            at = (at + 1) & x.seen_mask;
+        }
+        x.seen[at] = old[i] != 0 ? old[i] : x.seen[at];
+    }
+    free(old);
+}
+
+/* Returns false if it was there already. */
+static bool seen_add(uint64_t hash)
+{
+    size_t at = hash & x.seen_mask;
+
+    for (; x.seen[at] != 0; at = (at + 1) & x.seen_mask) {
+        if (x.seen[at] == hash) {
+            return false;
+        }
+    }
+    x.seen[at] = hash;
+    if (x.states * 2 > x.seen_mask) {
+        seen_grow();
+    }
+    return true;
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    uint64_t word;
+
+    for (size_t i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
+        memcpy(&word, bytes + i, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+static uint64_t hash_state(void)
+{
+    struct inside_past past[2];
+    uint64_t hash = rng_mix(inside_hide_past(x.engines[0], &past[0])) ^
+                    inside_hide_past(x.engines[1], &past[1]);
+
+    hash = rng_mix(hash) ^ arena_hash(&x.arena);
+    inside_show_past(x.engines[0], &past[0]);
+    inside_show_past(x.engines[1], &past[1]);
+    hash = hash_bytes(hash, x.m.ends, sizeof(x.m.ends));
+    hash = hash_bytes(hash, &x.m.now, sizeof(x.m.now));
+    for (unsigned i = 0; i < 2; i++) {
+        const struct audit *audit = &x.m.audits[i];
+
+        hash = hash_bytes(hash, &x.m.pipe_len[i], sizeof(x.m.pipe_len[i]));
+        hash = hash_bytes(hash, x.m.pipes[i], (x.m.pipe_len[i] + 7) / 8 * 8);
+        hash = hash_bytes(hash, audit->streams, AUDIT_STREAMS * sizeof(audit->streams[0]));
+    }
+    return hash | 1;
+}
+
+static void save(struct snapshot *s)
+{
+    size_t size = arena_copy_size(&x.arena);
+
+    if (size > s->size) {
+        free(s->memory);
+        s->memory = malloc(size);
+        s->size = size;
+        must(s->memory != NULL, "no memory for the test");
+    }
+    s->model = x.m;
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(s->streams[i], x.m.audits[i].streams, sizeof(s->streams[i]));
+    }
+    arena_save(&x.arena, s->memory);
+}
+
+static void restore(const struct snapshot *s)
+{
+    x.m = s->model;
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(x.m.audits[i].streams, s->streams[i], sizeof(s->streams[i]));
+    }
+    arena_restore(&x.arena, s->memory);
+}
+
+/* --- invariants ----------------------------------------------------------------------------- */
+
+static const struct audit_stream *audited(unsigned side, unsigned stream)
+{
+    return audit_stream(&x.m.audits[side], 3 + 2 * stream);
+}
+
+static uint8_t content(unsigned writer, unsigned stream, unsigned offset)
+{
+    return (uint8_t)(1 + offset + 50 * stream + 100 * writer);
+}
+
+static uint8_t total(unsigned side, unsigned stream)
+{
+    return side == 0 ? x.scope->bytes[stream] : x.scope->answer;
+}
+
+static void check_engine(unsigned side)
+{
+    struct smux_session_stats stats;
+    uint64_t unread = 0;
+
+    smux_engine_stats(x.engines[side], &stats);
+    for (unsigned s = 0; s < x.scope->streams; s++) {
+        const struct end *end = &x.m.ends[side][s];
+        struct smux_stream_stats stream;
+
+        if (end->stream != NULL) {
+            smux_estream_stats(x.engines[side], end->stream, &stream);
+            unread += stream.unread;
+            if (x.scope->version == 2 && !(end->shut && end->ended)) {
+                must(stream.send_window <=
+                             audit_room(&x.m.audits[side], 3 + 2 * s, stream.bytes_out) ||
+                         audited(side, s)->fin_in,
+                     "I5: window");
+            }
+        }
+    }
+    must(stats.receive_buffer <= (uint64_t)stats.receive_budget + 65534, "I3: budget");
+    must(unread <= stats.receive_buffer, "I4: charge");
+    must(smux_engine_wants_read(x.engines[side]) || stats.receive_buffer >= stats.receive_budget,
+         "I8: reading stops for nothing");
+    must(stats.glitches == 0, "an honest end costs glitches");
+    must(smux_engine_error(x.engines[side]) == SMUX_OK, "I16: %s",
+         smux_engine_error_text(x.engines[side]));
+}
+
+/* --- what can happen ------------------------------------------------------------------------ */
+
+static bool write_some(unsigned side, unsigned s)
+{
+    struct end *end = &x.m.ends[side][s];
+    uint8_t data[2];
+    uint8_t left = (uint8_t)(total(side, s) - end->written);
+    size_t len = left < 2 ? left : 2;
+    size_t taken = 0;
+
+    if (end->stream == NULL || end->shut) {
+        return false;
+    }
+    if (left == 0) {
+        must(smux_estream_shutdown(x.engines[side], end->stream) == SMUX_OK, "shutdown");
+        end->shut = 1;
+        return true;
+    }
+    for (uint8_t i = 0; i < len; i++) {
+        data[i] = content(side, s, end->written + i);
+    }
+    must(smux_estream_write(x.engines[side], end->stream, data, len, &taken) == SMUX_OK, "write");
+    must(taken == len, "%zu of %zu bytes written", taken, len);
+    end->written = (uint8_t)(end->written + len);
+    return true;
+}
+
+static bool read_some(unsigned side, unsigned s, size_t most)
+{
+    struct end *end = &x.m.ends[side][s];
+    uint8_t data[8];
+    size_t got = 0;
+    int status;
+
+    if (end->stream == NULL || end->ended) {
+        return false;
+    }
+    status = smux_estream_read(x.engines[side], end->stream, data, most, &got);
+    if (status == SMUX_EAGAIN) {
+        return false;
+    }
+    for (size_t i = 0; i < got; i++) {
+        must(data[i] == content(1 - side, s, end->read + (unsigned)i), "I1: wrong byte");
+    }
+    end->read = (uint8_t)(end->read + got);
+    must(end->read <= x.m.ends[1 - side][s].written, "I1: more read than written");
+    if (status != SMUX_OK) {
+        must(status == SMUX_EOF && x.m.ends[1 - side][s].shut && end->read == total(1 - side, s),
+             "I2: stream %u ends with %s after %u bytes", s, smux_status_name(status), end->read);
+        end->ended = 1;
+    }
+    return true;
+}
+
+static bool accept_one(void)
+{
+    smux_estream *stream;
+
+    if (smux_engine_accept(x.engines[1], &stream) != SMUX_OK) {
+        return false;
+    }
+    x.m.ends[1][(smux_estream_id(stream) - 3) / 2].stream = stream;
+    return true;
+}
+
+static bool close_one(unsigned side, unsigned s)
+{
+    struct end *end = &x.m.ends[side][s];
+
+    if (end->stream == NULL || !end->shut || !end->ended) {
+        return false;
+    }
+    smux_estream_close(x.engines[side], end->stream);
+    end->stream = NULL;
+    end->closed = 1;
+    return true;
+}
+
+/* Hands bytes to an engine; returns how many it took. */
+static size_t hand_over(unsigned side, const uint8_t *data, size_t len)
+{
+    struct smux_iov iov[2];
+    size_t taken = 0;
+
+    if (!x.scope->direct) {
+        (void)smux_engine_recv(x.engines[side], data, len, x.m.now, &taken);
+    } else if (smux_engine_wants_read(x.engines[side])) {
+        int n = smux_engine_recv_iov(x.engines[side], iov);
+
+        for (int i = 0; i < n && taken < len; i++) {
+            size_t part = iov[i].len < len - taken ? iov[i].len : len - taken;
+
+            memcpy(iov[i].base, data + taken, part);
+            taken += part;
+        }
+        (void)smux_engine_recv_commit(x.engines[side], taken, x.m.now);
+    }
+    audit_in(&x.m.audits[side], data, taken, x.m.now);
+    return taken;
+}
+
+/* What an engine has to send, in one piece. */
+static size_t gather(unsigned side, uint8_t *data)
+{
+    struct smux_iov iov[64];
+    int n = smux_engine_send_iov(x.engines[side], iov, 64, x.m.now);
+    size_t len = 0;
+
+    for (int i = 0; i < n; i++) {
+        must(len + iov[i].len <= PIPE, "much to send");
+        memcpy(data + len, iov[i].base, iov[i].len);
+        len += iov[i].len;
+    }
+    return len;
+}
+
+static void taken_from(unsigned side, const uint8_t *data, size_t len)
+{
+    const char *fault = audit_out(&x.m.audits[side], data, len, x.m.now);
+
+    must(fault == NULL, "I10: %s", fault);
+    smux_engine_send_commit(x.engines[side], len, x.m.now);
+}
+
+/* Moves `n` bytes at once, or all that there are if fewer; returns how many there were. */
+static size_t move(unsigned side, size_t n)
+{
+    uint8_t data[PIPE];
+    size_t len = gather(side, data);
+
+    taken_from(side, data, hand_over(1 - side, data, n < len ? n : len));
+    return len;
+}
+
+/* Takes all that an engine has to send onto the way. */
+static bool take(unsigned side)
+{
+    uint8_t data[PIPE];
+    size_t len = gather(side, data);
+
+    must(x.m.pipe_len[side] + len <= PIPE, "much on its way");
+    memcpy(x.m.pipes[side] + x.m.pipe_len[side], data, len);
+    x.m.pipe_len[side] += len;
+    taken_from(side, data, len);
+    return len > 0;
+}
+
+static void give(unsigned side, size_t n)
+{
+    size_t taken = hand_over(1 - side, x.m.pipes[side], n);
+
+    memmove(x.m.pipes[side], x.m.pipes[side] + taken, x.m.pipe_len[side] - taken);
+    x.m.pipe_len[side] -= taken;
+    memset(x.m.pipes[side] + x.m.pipe_len[side], 0, taken);
+}
+
+/* The bytes on the way up to the end of the first frame. */
+static size_t first_frame(unsigned side)
+{
+    struct frame frame;
+    size_t len = frame_next(x.m.pipes[side], x.m.pipe_len[side], &frame);
+
+    return len > 0 ? len : x.m.pipe_len[side];
+}
+
+/* --- the connection drops ------------------------------------------------------------------- */
+
+/* Sends into nothing until the engine has nothing left. */
+static void send_to_nobody(unsigned side)
+{
+    uint8_t data[PIPE];
+    size_t len;
+
+    while ((len = gather(side, data)) > 0) {
+        smux_engine_send_commit(x.engines[side], len, x.m.now);
+    }
+}
+
+/* The application takes what is there and closes; what it is told must be true [I1, I2, I16]. */
+static void finish_end(unsigned side, unsigned s)
+{
+    struct end *end = &x.m.ends[side][s];
+    int error = smux_engine_error(x.engines[side]);
+    uint8_t data[8];
+    size_t got;
+    int status;
+
+    if (end->stream == NULL) {
+        return;
+    }
+    while ((status = smux_estream_read(x.engines[side], end->stream, data, 8, &got)) == SMUX_OK) {
+        for (size_t i = 0; i < got; i++) {
+            must(data[i] == content(1 - side, s, end->read + (unsigned)i), "I1: wrong byte");
+        }
+        end->read = (uint8_t)(end->read + got);
+    }
+    if (status == SMUX_EOF) {
+        must(audited(side, s)->fin_in && end->read == total(1 - side, s),
+             "I2: end of file after %u bytes", end->read);
+    } else {
+        must(status == error || status == SMUX_ETRUNCATED, "I16: %s, but the session has %s",
+             smux_status_name(status), smux_status_name(error));
+    }
+    smux_estream_close(x.engines[side], end->stream);
+    end->stream = NULL;
+}
+
+static void finish_dropped(unsigned side)
+{
+    smux_estream *stream;
+    int error;
+
+    while (smux_engine_accept(x.engines[side], &stream) == SMUX_OK) {
+        x.m.ends[side][(smux_estream_id(stream) - 3) / 2].stream = stream;
+    }
+    send_to_nobody(side);
+    for (unsigned s = 0; s < x.scope->streams; s++) {
+        finish_end(side, s);
+    }
+    send_to_nobody(side);
+    error = smux_engine_error(x.engines[side]);
+    must(error != SMUX_OK, "I16: a session outlives its connection");
+    must(smux_engine_open(x.engines[side], &stream) == error, "I16: open");
+    must(smux_engine_tick(x.engines[side], x.m.now) == error, "I16: tick");
+    must(smux_engine_deadline(x.engines[side]) == SMUX_NEVER, "I13: a deadline after the end");
+}
+
+/* Both ends get an error, or the bytes behind those that arrived are replaced by an orderly end. */
+static void drop(const struct snapshot *here, bool reset)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        if (reset) {
+            smux_engine_fail(x.engines[side], SMUX_EIO, "reset");
+        } else {
+            smux_engine_recv_eof(x.engines[side], x.m.now);
+        }
+        finish_dropped(side);
+    }
+    smux_engine_free(x.engines[0]);
+    smux_engine_free(x.engines[1]);
+    must(x.arena.blocks == 0, "I12: %zu blocks leaked", x.arena.blocks);
+    x.drops++;
+    restore(here);
+}
+
+/* --- the search ----------------------------------------------------------------------------- */
+
+static void explore(unsigned depth);
+
+static void went(unsigned depth)
+{
+    x.transitions++;
+    explore(depth + 1);
+    restore(&x.stack[depth]);
+}
+
+static unsigned try_applications(unsigned depth)
+{
+    unsigned n = 0;
+
+    for (unsigned side = 0; side < 2; side++) {
+        for (unsigned s = 0; s < x.scope->streams; s++) {
+            if (write_some(side, s)) {
+                n++;
+                went(depth);
+            }
+            if (x.scope->one_by_one && read_some(side, s, 1)) {
+                n++;
+                went(depth);
+            }
+            if (read_some(side, s, 8)) {
+                n++;
+                went(depth);
+            }
+            if (close_one(side, s)) {
+                n++;
+                went(depth);
+            }
+        }
+    }
+    if (accept_one()) {
+        n++;
+        went(depth);
+    }
+    return n;
+}
+
+/* Nothing overtakes what is on its way. */
+static unsigned try_transport(unsigned depth)
+{
+    unsigned n = 0;
+
+    for (unsigned side = 0; side < 2; side++) {
+        bool listens = smux_engine_wants_read(x.engines[1 - side]);
+
+        if (x.m.pipe_len[side] == 0 && smux_engine_wants_write(x.engines[side]) && listens) {
+            size_t len, i = x.scope->splits ? 1 : PIPE;
+
+            do {
+                len = move(side, i);
+                n++;
+                went(depth);
+            } while (i++ < len);
+        }
+        if (x.scope->latency && smux_engine_wants_write(x.engines[side]) && take(side)) {
+            n++;
+            went(depth);
+        }
+        if (x.m.pipe_len[side] > 0 && listens) {
+            give(side, first_frame(side));
+            n++;
+            went(depth);
+        }
+    }
+    return n;
+}
+
+/* Only when nothing else can happen: then the clock goes on to what is next. */
+static bool try_time(unsigned depth)
+{
+    uint64_t next[2] = {smux_engine_deadline(x.engines[0]), smux_engine_deadline(x.engines[1])};
+    uint64_t first = next[0] < next[1] ? next[0] : next[1];
+
+    if (first == SMUX_NEVER) {
+        return false;
+    }
+    x.m.now = first > x.m.now ? first : x.m.now;
+    for (unsigned side = 0; side < 2; side++) {
+        if (next[side] <= x.m.now) {
+            (void)smux_engine_tick(x.engines[side], x.m.now);
+            must(smux_engine_deadline(x.engines[side]) > x.m.now, "I13: a deadline is not served");
+        }
+    }
+    went(depth);
+    return true;
+}
+
+/* Nothing can happen any more: everything has finished [I7, I4, I11]. */
+static void check_end(void)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        struct smux_session_stats stats;
+
+        smux_engine_stats(x.engines[side], &stats);
+        for (unsigned s = 0; s < x.scope->streams; s++) {
+            const struct audit_stream *out = audited(side, s);
+            const struct audit_stream *in = audited(1 - side, s);
+
+            must(x.m.ends[side][s].closed, "I7: stream %u of side %u never finishes", s, side);
+            must(out->sent == in->received && out->sent == total(side, s), "I5: bytes sent");
+            must(out->acked == in->consumed, "I5: bytes credited");
+        }
+        must(stats.streams_now == 0 && stats.receive_buffer == 0 && stats.send_buffer == 0,
+             "I4, I11: something is left");
+    }
+    x.ends++;
+}
+
+static void explore(unsigned depth)
+{
+    if (!seen_add(hash_state())) {
+        return;
+    }
+    must(depth < DEPTH, "too deep");
+    x.states++;
+    x.deepest = depth > x.deepest ? depth : x.deepest;
+    save(&x.stack[depth]);
+    check_engine(0);
+    check_engine(1);
+    drop(&x.stack[depth], true);
+    drop(&x.stack[depth], false);
+    if (try_applications(depth) + try_transport(depth) == 0 && !try_time(depth)) {
+        check_end();
+    }
+}
+
+/* --- a world -------------------------------------------------------------------------------- */
+
+static void begin(const struct scope *scope)
+{
+    struct smux_config config;
+
+    memset(&x, 0, sizeof(x));
+    x.scope = scope;
+    x.seen_mask = 0xffff;
+    x.seen = calloc(x.seen_mask + 1, sizeof(uint64_t));
+    must(x.seen != NULL, "no memory for the test");
+    arena_init(&x.arena);
+    smux_config_init(&config);
+    config.version = scope->version;
+    config.max_frame_size = 2;
+    config.max_stream_buffer = 3;
+    config.max_receive_buffer = 5;
+    config.max_send_buffer = 1; /* keeps no memory for later, whose old content would differ */
+    config.keepalive_interval_ms = SMUX_OFF;
+    config.keepalive_mode = SMUX_KEEPALIVE_NEVER;
+    config.accept_guard_ms = SMUX_OFF;
+    config.fin_linger_ms = SMUX_OFF;
+    config.frame_timeout_ms = SMUX_OFF;
+    config.accept_timeout_ms = SMUX_OFF;
+    config.half_close_timeout_ms = SMUX_OFF;
+    config.allocator = &x.arena.allocator;
+    for (unsigned side = 0; side < 2; side++) {
+        enum smux_role role = side == 0 ? SMUX_CLIENT : SMUX_SERVER;
+
+        must(smux_engine_new(role, &config, 0, 0, &x.engines[side]) == SMUX_OK, "no engine");
+        audit_init(&x.m.audits[side], role, scope->version, 0);
+        x.m.audits[side].max_frame = 2;
+        (void)audit_stream(&x.m.audits[side], 1);
+        must(x.m.audits[side].num_streams >= AUDIT_STREAMS, "room for the audit");
+    }
+    for (unsigned s = 0; s < scope->streams; s++) {
+        must(smux_engine_open(x.engines[0], &x.m.ends[0][s].stream) == SMUX_OK, "no stream");
+    }
+}
+
+START_TEST(all_schedules_keep_the_invariants_and_finish)
+{
+    const struct scope *scope = &scopes[_i];
+
+    begin(scope);
+    explore(0);
+    must(x.ends > 0, "no schedule has an end");
+    printf("world %d: version %u, %u streams%s%s: %llu states, %llu transitions, %llu drops, "
+           "%llu ends, depth %llu: exhausted\n",
+           _i, scope->version, scope->streams, scope->splits ? ", all splits" : "",
+           scope->latency ? ", latency" : "", (unsigned long long)x.states,
+           (unsigned long long)x.transitions, (unsigned long long)x.drops,
+           (unsigned long long)x.ends, (unsigned long long)x.deepest);
+    fflush(stdout);
+    for (unsigned i = 0; i < DEPTH; i++) {
+        free(x.stack[i].memory);
+    }
+    audit_free(&x.m.audits[0]);
+    audit_free(&x.m.audits[1]);
+    free(x.seen);
+}
+END_TEST
+
+static bool is_chosen(int i)
+{
+    const char *choice = getenv("SCOPE");
+    enum effort most = suite_rounds(100) < 100 ? QUICK : SUITE;
+
+    if (choice != NULL && strcmp(choice, "large") != 0) {
+        return atoi(choice) == i;
+    }
+    return scopes[i].effort <= (choice != NULL ? LARGE : most);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("all schedules");
+    TCase *tc = tcase_create("all schedules");
+
+    tcase_set_timeout(tc, getenv("SCOPE") != NULL ? 86400 : 300);
+    for (int i = 0; i < (int)N_SCOPES; i++) {
+        if (is_chosen(i)) {
+            tcase_add_loop_test(tc, all_schedules_keep_the_invariants_and_finish, i, i + 1);
+        }
+    }
+    suite_add_tcase(suite, tc);
+    return suite_main(suite);
+}
