@@ -497,7 +497,7 @@ static void drop(const struct snapshot *here, bool reset)
     }
     smux_engine_free(x.engines[0]);
     smux_engine_free(x.engines[1]);
-    must(x.arena.blocks == 0, "I12: %zu blocks leaked", x.arena.blocks);
+    must(arena_blocks(&x.arena) == 0, "I12: %u blocks leaked", arena_blocks(&x.arena));
     x.drops++;
     restore(here);
 }

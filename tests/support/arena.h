@@ -1,27 +1,31 @@
 /*
  * arena.h - an allocator whose whole state can be saved, compared and brought back.
  *
- * An engine cannot be copied, but the memory it lives in can: it has no other state. Blocks lie in
- * one array at fixed addresses, each in the lowest place that is free; free memory is zero. So two
- * ways to the same state most often end with the same bytes, and equal bytes are the same state.
+ * An engine cannot be copied, but the memory it lives in can: it has no other state. Blocks of one
+ * size class lie in a row at fixed addresses, each in the first place that is free; free memory is
+ * zero. So two ways to the same state most often end with the same bytes, and equal bytes are the
+ * same state.
  */
 #ifndef SUPPORT_ARENA_H
 #define SUPPORT_ARENA_H
 
 #include <smux/base.h>
 
-#define ARENA_UNIT  64
-#define ARENA_UNITS 4096
+#define ARENA_CLASSES  9  /**< of 64, 128, 256 .. 16384 bytes */
+#define ARENA_PLACES   16 /**< blocks of a class */
+#define ARENA_SMALLEST 64
+#define ARENA_SIZE     (ARENA_PLACES * (((size_t)ARENA_SMALLEST << ARENA_CLASSES) - ARENA_SMALLEST))
 
 struct arena {
-    struct smux_allocator allocator; /**< ctx points back to this struct */
-    size_t top;                      /**< units in use, with the gaps between them */
-    size_t blocks;                   /**< blocks not freed */
-    uint16_t sizes[ARENA_UNITS]; /**< at the first unit of a block: its units; 0: free or inside */
-    _Alignas(ARENA_UNIT) uint8_t memory[ARENA_UNITS * ARENA_UNIT];
+    struct smux_allocator allocator;             /**< ctx points back to this struct */
+    uint32_t sizes[ARENA_CLASSES][ARENA_PLACES]; /**< of the blocks, in 32 bytes; 0: free */
+    _Alignas(64) uint8_t memory[ARENA_SIZE];
 };
 
 void arena_init(struct arena *arena);
+
+/** Number of blocks that were not freed. */
+unsigned arena_blocks(const struct arena *arena);
 
 /** A hash of all that is in use. */
 uint64_t arena_hash(const struct arena *arena);
