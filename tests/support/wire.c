@@ -135,6 +135,9 @@ void wire_push(struct wire *w)
     while (bytes_len(&w->in) > 0 && smux_engine_wants_read(w->engine)) {
         size_t taken = wire_offer(w, bytes_head(&w->in), bytes_len(&w->in));
 
+        if (w->watch != NULL) {
+            w->watch(w->watch_ctx, bytes_head(&w->in), taken);
+        }
         bytes_drop(&w->in, taken);
         if (taken == 0) {
             must(!smux_engine_wants_read(w->engine), "wants_read, but takes nothing");

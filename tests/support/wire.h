@@ -71,6 +71,8 @@ struct wire {
     struct bytes out; /**< taken from the engine and not yet parsed */
     struct wire_flow *flows;
     size_t num_flows;
+    void (*watch)(void *ctx, const uint8_t *data, size_t len); /**< sees what the engine took */
+    void *watch_ctx;
 };
 
 /** A configuration of `version` without keepalive, accept guard and FIN linger, and with
