@@ -8,7 +8,7 @@
  * seed gives the same trace [I15].
  *
  *   SEED=n    run this seed alone
- *   SEEDS=n   run so many seeds
+ *   SEEDS=n   run so many seeds, from FROM=n on; scripts/simulate does so in several processes
  *
  * ctest-timeout: 600
  */

@@ -3,7 +3,7 @@
  * each from a seed (support/sim.h says what is drawn and what is checked).
  *
  *   SEED=n    run this seed alone
- *   SEEDS=n   run so many seeds
+ *   SEEDS=n   run so many seeds, from FROM=n on; scripts/simulate does so in several processes
  *
  * ctest-timeout: 900
  */

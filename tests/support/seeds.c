@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "guard.h"
 #include "suite.h"
@@ -15,6 +16,8 @@ struct progress {
 static struct progress *progress;
 static int num_batches;
 static uint64_t num_seeds;
+static uint64_t first_seed;
+static pid_t program;
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
@@ -25,7 +28,7 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
 
 static void tell_failed_seeds(void)
 {
-    for (int i = 0; i < num_batches; i++) {
+    for (int i = 0; getpid() == program && i < num_batches; i++) {
         if (progress[i].running) {
             fprintf(stderr, "failed: SEED=%llu\n", (unsigned long long)progress[i].seed);
         }
@@ -35,6 +38,8 @@ static void tell_failed_seeds(void)
 void seeds_init(int batches, int default_seeds)
 {
     num_seeds = from_environment("SEEDS", (uint64_t)suite_rounds(default_seeds));
+    program = getpid(); /* a batch in a process of its own leaves the telling to it */
+    first_seed = from_environment("FROM", 0);
     progress = guard_shared((size_t)batches * sizeof(progress[0]));
     if (progress == NULL) {
         abort();
@@ -59,7 +64,7 @@ void seeds_run(int batch, void (*run)(uint64_t seed))
     uint64_t from = num_seeds * (uint64_t)batch / (uint64_t)num_batches;
     uint64_t to = num_seeds * ((uint64_t)batch + 1) / (uint64_t)num_batches;
 
-    for (uint64_t seed = from; seed < to; seed++) {
+    for (uint64_t seed = first_seed + from; seed < first_seed + to; seed++) {
         progress[batch].seed = seed;
         progress[batch].running = true;
         run(seed);

@@ -3,6 +3,7 @@
  *
  *   SEED=n    this seed alone
  *   SEEDS=n   so many seeds
+ *   FROM=n    from this one on; scripts/simulate gives each process its own
  *
  * Whatever ends a batch early, an assertion or a crash, its seed is told at the end.
  */
