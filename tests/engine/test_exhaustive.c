@@ -252,6 +252,9 @@ static void check_engine(unsigned side)
     must(unread <= stats.receive_buffer, "I4: charge");
     must(smux_engine_wants_read(x.engines[side]) || stats.receive_buffer >= stats.receive_budget,
          "I8: reading stops for nothing");
+    must(!smux_engine_wants_read(x.engines[side]) || !audit_between_frames(&x.m.audits[side]) ||
+             stats.receive_buffer < stats.receive_budget,
+         "I3: reads on without budget");
     must(stats.glitches == 0, "an honest end costs glitches");
     must(smux_engine_error(x.engines[side]) == SMUX_OK, "I16: %s",
          smux_engine_error_text(x.engines[side]));

@@ -72,7 +72,7 @@ static void check_memory(struct sim *sim, unsigned side, const struct smux_sessi
               heap_limit(sim, side, stats));
 }
 
-/* The one reason not to read is a used-up budget. */
+/* The one reason not to read is a used-up budget, and between two frames it is one [BKT-4]. */
 static void check_reading(struct sim *sim, unsigned side, const struct smux_session_stats *stats)
 {
     const struct link_end *end = &sim->link.ends[side];
@@ -83,6 +83,11 @@ static void check_reading(struct sim *sim, unsigned side, const struct smux_sess
                   smux_engine_wants_read(end->engine) ||
                       stats->receive_buffer >= stats->receive_budget,
                   "I8: reading stops with %u bytes charged to a budget of %u",
+                  (unsigned)stats->receive_buffer, (unsigned)stats->receive_budget);
+        sim_check(sim,
+                  !smux_engine_wants_read(end->engine) || !audit_between_frames(&end->audit) ||
+                      stats->receive_buffer < stats->receive_budget,
+                  "I3: reads on with %u bytes charged to a budget of %u",
                   (unsigned)stats->receive_buffer, (unsigned)stats->receive_budget);
     }
 }
