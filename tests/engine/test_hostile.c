@@ -114,6 +114,9 @@ static void check_read(struct hostile *h, uint32_t slot, const uint8_t *data, si
     struct reading *r = &h->readings[slot];
     const struct arrivals *a = id < IDS ? &h->arrivals[id] : NULL;
 
+    if (len == 0) {
+        return;
+    }
     for (unsigned i = 0; a != NULL && i < a->num_marks; i++) {
         uint64_t from = a->marks[i] + r->len;
 

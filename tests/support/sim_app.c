@@ -107,7 +107,10 @@ void sim_open(struct sim *sim, unsigned side)
         return;
     }
     sim->num_opened[side]++;
-    sim_check(sim, smux_estream_id(stream) == sim->first_id[side] + 2 * (sim->num_opened[side] - 1),
+    /* One by one, and not beyond the last one [SID-2]. */
+    sim_check(sim,
+              smux_estream_id(stream) == sim->first_id[side] + 2 * (sim->num_opened[side] - 1) &&
+                  smux_estream_id(stream) >= sim->first_id[side],
               "opened with id %u", (unsigned)smux_estream_id(stream));
     attach(sim, sim_find(sim, side, smux_estream_id(stream)), stream);
     link_note(&sim->link, smux_estream_id(stream));

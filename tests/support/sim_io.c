@@ -142,7 +142,9 @@ void sim_write_step(struct sim *sim, struct sim_end *end)
         return;
     }
     if (left == 0) {
-        sim_shut(sim, end);
+        if (!end->plan.waits || end->read_end != 0) {
+            sim_shut(sim, end);
+        }
         return;
     }
     len = rng_log(&sim->rng, 1, end->plan.write_chunk);

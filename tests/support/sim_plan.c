@@ -209,6 +209,7 @@ static void plan_streams(struct sim *sim)
                 sim->first_id[stream->opener] + 2 * (i - sim->first[stream->opener]);
             plan_end(sim, &stream->ends[side].plan, scale);
         }
+        stream->ends[rng_below(&sim->rng, 2)].plan.waits = rng_chance(&sim->rng, 30);
     }
 }
 
