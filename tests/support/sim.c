@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ROUNDS  300000
+#define MAX_ROUNDS  1000000
 #define MAX_TIME_US (UINT64_C(3600) * 1000000)
 
 void sim_check_at(const struct sim *sim, bool ok, const char *file, int line, const char *format,

@@ -182,7 +182,7 @@ bool sim_credit_may_be_late(const struct sim *sim, const struct sim_end *end)
     uint32_t ms = sim->config[end->side].half_close_timeout_ms;
 
     return sim->version == 2 &&
-           sim->link.now - sim->start > (uint64_t)(ms != 0 ? ms : 300000) * 1000;
+           sim->link.now - sim->start >= (uint64_t)(ms != 0 ? ms : 300000) * 1000;
 }
 
 /* The other end failed or was aborted, so that its data may be cut short. */
