@@ -21,9 +21,9 @@ static struct smux__class *class_of(struct smux__scheduler *scheduler,
     return &scheduler->classes[stream->priority];
 }
 
-static int32_t quantum(const struct smux__scheduler *scheduler, const struct smux_estream *stream)
+static int32_t quantum(const struct smux__class *class, const struct smux_estream *stream)
 {
-    return scheduler->unit * (int32_t)stream->weight;
+    return class->unit * (int32_t)stream->weight;
 }
 
 static struct smux__stream_list *list_of(struct smux__class *class,
@@ -32,9 +32,15 @@ static struct smux__stream_list *list_of(struct smux__class *class,
     return smux__stream_is(stream, STREAM_IN_FRESH) ? &class->fresh : &class->waiting;
 }
 
-static void allow_fresh(const struct smux__scheduler *scheduler, struct smux__class *class)
+static void allow_fresh(struct smux__class *class)
 {
-    class->fresh_left = scheduler->unit * SMUX_WEIGHT_DEFAULT * FRESH_TURNS;
+    class->fresh_left = class->unit * SMUX_WEIGHT_DEFAULT * FRESH_TURNS;
+}
+
+static void begin_round(const struct smux__scheduler *scheduler, struct smux__class *class)
+{
+    class->round++;
+    class->unit = scheduler->unit;
 }
 
 void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn)
@@ -49,7 +55,8 @@ void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn)
     *scheduler = (struct smux__scheduler){0};
     smux__scheduler_set_turn(scheduler, turn);
     for (unsigned i = 0; i <= SMUX_PRIORITY_MAX; i++) {
-        allow_fresh(scheduler, &scheduler->classes[i]);
+        begin_round(scheduler, &scheduler->classes[i]);
+        allow_fresh(&scheduler->classes[i]);
     }
 }
 
@@ -58,18 +65,17 @@ void smux__scheduler_adopt(struct smux__scheduler *scheduler, struct smux_estrea
     stream->priority = SMUX_PRIORITY_DEFAULT;
     stream->weight = SMUX_WEIGHT_DEFAULT;
     stream->round = class_of(scheduler, stream)->round % ROUNDS;
-    stream->deficit = quantum(scheduler, stream);
+    stream->deficit = quantum(class_of(scheduler, stream), stream);
 }
 
 /* Gives a stream what it missed: a quantum for each round that has passed without it. It keeps at
  * most one. */
-static void settle_credit(const struct smux__scheduler *scheduler, const struct smux__class *class,
-                          struct smux_estream *stream)
+static void settle_credit(const struct smux__class *class, struct smux_estream *stream)
 {
     int32_t passed = (int32_t)((class->round - stream->round) % ROUNDS);
 
     if (passed > 0) {
-        int32_t most = quantum(scheduler, stream);
+        int32_t most = quantum(class, stream);
         int32_t debt = stream->deficit < 0 ? stream->deficit : 0;
         stream->deficit = debt + passed * most < most ? debt + passed * most : most;
         stream->round = class->round % ROUNDS;
@@ -79,9 +85,9 @@ static void settle_credit(const struct smux__scheduler *scheduler, const struct 
 /* A scrap of credit that does not pay for what a stream has now would cut that in two, and leave
  * another scrap. Writers of whole turns would have each of their turns cut, and their readers woken
  * twice. */
-static void drop_scrap(const struct smux__scheduler *scheduler, struct smux_estream *stream)
+static void drop_scrap(const struct smux__class *class, struct smux_estream *stream)
 {
-    if (stream->deficit > 0 && stream->deficit < quantum(scheduler, stream) &&
+    if (stream->deficit > 0 && stream->deficit <= quantum(class, stream) / 4 &&
         (uint32_t)stream->deficit < stream->traffic->out.len) {
         stream->deficit = 0;
     }
@@ -92,8 +98,8 @@ void smux__scheduler_join(struct smux__scheduler *scheduler, struct smux_estream
     struct smux__class *class = class_of(scheduler, stream);
 
     assert(!smux__stream_is(stream, STREAM_IN_DATA) && !smux__stream_timer_runs(stream));
-    settle_credit(scheduler, class, stream);
-    drop_scrap(scheduler, stream);
+    settle_credit(class, stream);
+    drop_scrap(class, stream);
     stream->flags |= STREAM_IN_DATA;
     if (stream->deficit > 0) {
         stream->flags |= STREAM_IN_FRESH;
@@ -119,10 +125,10 @@ static void grant_turn(const struct smux__scheduler *scheduler, struct smux__cla
                        struct smux_estream *stream)
 {
     if (stream->round == class->round % ROUNDS) {
-        class->round++;
+        begin_round(scheduler, class);
     }
     stream->round = class->round % ROUNDS;
-    stream->deficit += quantum(scheduler, stream);
+    stream->deficit += quantum(class, stream);
 }
 
 static void requeue(struct smux__class *class, struct smux_estream *stream)
@@ -168,7 +174,7 @@ void smux__scheduler_sent(struct smux__scheduler *scheduler, struct smux_estream
     if (smux__stream_is(stream, STREAM_IN_FRESH)) {
         class->fresh_left -= class->waiting.head != NULL ? (int32_t)len : 0;
     } else {
-        allow_fresh(scheduler, class);
+        allow_fresh(class);
     }
     if (stream->deficit <= 0) {
         requeue(class, stream);
@@ -180,13 +186,15 @@ void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream 
 {
     bool joined = smux__stream_is(stream, STREAM_IN_DATA);
 
-    settle_credit(scheduler, class_of(scheduler, stream), stream);
+    struct smux__class *class = class_of(scheduler, stream);
+
+    settle_credit(class, stream);
     if (joined && priority != stream->priority) {
         smux__scheduler_leave(scheduler, stream);
     }
     stream->weight = weight & WEIGHT_MASK;
-    if (stream->deficit > quantum(scheduler, stream)) {
-        stream->deficit = quantum(scheduler, stream);
+    if (stream->deficit > quantum(class, stream)) {
+        stream->deficit = quantum(class, stream);
     }
     if (priority == stream->priority) {
         return;

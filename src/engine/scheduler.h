@@ -26,16 +26,18 @@ struct smux__class {
     struct smux__stream_list fresh;   /* by `sched`: just got something to send */
     struct smux__stream_list waiting; /* by `sched`: the others, those served last at the end */
     int32_t fresh_left;               /* bytes of `fresh` before `waiting` gets a frame */
+    int32_t unit; /* bytes of a turn with weight 1, the same in all of a round */
     uint32_t round;
 };
 
 struct smux__scheduler {
     struct smux__class classes[SMUX_PRIORITY_MAX + 1];
     uint32_t busy;
-    int32_t unit; /* bytes of a turn with weight 1 */
+    int32_t unit; /* the same for the rounds that begin from now on */
 };
 
-/* `turn` is the quantum of the default weight in bytes; it may change at any time. */
+/* `turn` is the quantum of the default weight in bytes. It may change at any time, from the next
+ * round of each class on: in a round all have turns of one length. */
 void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn);
 void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn);
 

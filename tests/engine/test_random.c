@@ -5,8 +5,6 @@
  *   SEED=n    run this seed alone
  *   SEEDS=n   run so many seeds, from FROM=n on; scripts/simulate does so in several processes
  *
- *   FAIR=1    checks I14 too; it fails: turns change their length in the middle of a round
- *
  * ctest-timeout: 900
  */
 #include "support/audit.h"
@@ -172,9 +170,7 @@ int main(void)
         tcase_add_test(tc, one_seed);
     } else {
         tcase_add_loop_test(tc, random_sessions_keep_the_invariants, 0, BATCHES);
-        if (getenv("FAIR") != NULL) {
-            tcase_add_test(tc, I14_backlogged_streams_of_equal_weight_share_equally);
-        }
+        tcase_add_test(tc, I14_backlogged_streams_of_equal_weight_share_equally);
         tcase_add_test(tc, I15_same_seed_same_trace);
     }
     suite_add_tcase(suite, tc);

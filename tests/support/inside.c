@@ -28,12 +28,11 @@ void inside_stream(smux_engine *engine, uint32_t id, uint64_t sent, uint64_t rec
     must(stream != NULL, "no stream %u", (unsigned)id);
     if (sent > 0) {
         smux__send_is_read(engine, stream);
-        stream->sent_ends_at = (uint32_t)engine->stats.wire_out;
     }
     stream->sent += sent;
     stream->window.acked += (uint32_t)sent;
     stream->received += received;
-    stream->consumed += received;
+    stream->consumed += (uint32_t)received;
     stream->updated_at += (uint32_t)received;
 }
 

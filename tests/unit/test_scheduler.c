@@ -213,6 +213,31 @@ START_TEST(changing_the_class_again_and_again_gives_no_more_than_a_share)
 }
 END_TEST
 
+/* How much the transport takes changes all the time, and with it the length of a turn. */
+START_TEST(I14_turns_that_change_their_length_are_fair)
+{
+    enum {
+        N = 6,
+        LONGEST = 4 * FRAME
+    };
+
+    start(FRAME, N);
+    for (unsigned i = 0; i < N; i++) {
+        join(i);
+    }
+    for (unsigned i = 0; i < 20000; i++) { /* long turns whenever stream 0 is served */
+        unsigned who = send_one(FRAME / 8);
+        smux__scheduler_set_turn(&scheduler, who == 0 || who == N - 1 ? LONGEST : FRAME / 4);
+        uint64_t least = sent[0], most = sent[0];
+        for (unsigned k = 1; k < N; k++) {
+            least = sent[k] < least ? sent[k] : least;
+            most = sent[k] > most ? sent[k] : most;
+        }
+        ck_assert_uint_le(most - least, LONGEST + FRAME / 8);
+    }
+}
+END_TEST
+
 /* New streams, one after the other and each with a full quantum, never end. */
 START_TEST(new_streams_without_end_do_not_starve_the_old_ones)
 {
@@ -285,6 +310,7 @@ int main(void)
     tcase_add_loop_test(tc, bytes_follow_the_weights_for_every_frame_size, 4, 17);
     tcase_add_loop_test(tc, running_empty_again_and_again_gives_no_more_than_a_share, 1000, 1005);
     tcase_add_test(tc, changing_the_class_again_and_again_gives_no_more_than_a_share);
+    tcase_add_test(tc, I14_turns_that_change_their_length_are_fair);
     tcase_add_test(tc, new_streams_without_end_do_not_starve_the_old_ones);
     tcase_add_test(tc, a_stream_that_was_idle_goes_first);
     tcase_add_test(tc, a_debt_is_forgotten_when_its_rounds_have_passed);
