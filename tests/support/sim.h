@@ -13,7 +13,7 @@
  * sim_misuse.c holds what they must not do. sim_check.c has the invariants that are looked at after
  * every step [I3, I4, I5, I8, I11, I13, I16], audit.c those of the wire [I5, I10], link.c those of
  * the engine as its owner sees it [I10, I13]. I9 needs a peer that does nothing else: test_hostile.c.
- * I14 needs streams that do nothing else: test_priority.c, and FAIR=1 test_random. I15: the same two.
+ * I14 needs streams that do nothing else: test_priority.c and test_random.c. I15: test_random.c and test_hostile.c.
  */
 #ifndef SUPPORT_SIM_H
 #define SUPPORT_SIM_H
