@@ -6,14 +6,18 @@
  *      end 0  <-- pipes[1] --  end 1
  *
  * The two ends may be used by two threads. Both pipes live until the second end is closed,
- * because each end rings the bells of the other.
+ * because each end rings the bells of the other. In a child of fork(2) they ring nothing: the
+ * bells are still the parent's, and a lock may be held by a thread that does not exist there.
  */
+#define _GNU_SOURCE 1 /* getpid */
+
 #include "pipe.h"
 
 #include <smux/transport.h>
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct pair;
 
@@ -27,6 +31,7 @@ struct pair {
     struct smux__pipe pipes[2];
     struct pair_end ends[2];
     atomic_int open_ends;
+    pid_t owner; /* the process that made it */
 };
 
 static int pair_readv(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
@@ -55,8 +60,10 @@ static void pair_close(void *ctx)
     const struct pair_end *end = ctx;
     struct pair *pair = end->pair;
 
-    smux__pipe_end(end->out);
-    smux__pipe_break(end->in);
+    if (pair->owner == getpid()) {
+        smux__pipe_end(end->out);
+        smux__pipe_break(end->in);
+    }
     if (atomic_fetch_sub(&pair->open_ends, 1) == 1) {
         smux__pipe_deinit(&pair->pipes[0]);
         smux__pipe_deinit(&pair->pipes[1]);
@@ -115,6 +122,7 @@ int smux_transport_pair(size_t capacity, struct smux_transport out_pair[2])
         return status;
     }
     atomic_init(&pair->open_ends, 2);
+    pair->owner = getpid();
     for (int i = 0; i < 2; i++) {
         pair->ends[i] =
             (struct pair_end){.pair = pair, .in = &pair->pipes[1 - i], .out = &pair->pipes[i]};

@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct smux_transport ends[2];
@@ -259,6 +260,25 @@ START_TEST(closing_leaves_no_descriptor)
 }
 END_TEST
 
+/* Bells are objects of the kernel, which both processes share. */
+START_TEST(a_forked_child_that_closes_its_copies_rings_no_bell)
+{
+    int status;
+
+    make_pair(16, _i);
+    pid_t child = fork();
+    if (child == 0) {
+        close_pair();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ck_assert(!is_ready(0, SMUX_WAIT_READ, 0));
+    ck_assert(!is_ready(1, SMUX_WAIT_READ, 0));
+    close_pair();
+}
+END_TEST
+
 START_TEST(a_capacity_of_zero_is_refused)
 {
     ck_assert_int_eq(smux_transport_pair(0, ends), SMUX_EINVAL);
@@ -280,6 +300,7 @@ int main(void)
     tcase_add_loop_test(tc, two_threads_lose_neither_bytes_nor_wakeups, 0, 2);
     tcase_add_loop_test(tc, the_nth_bell_fails, 0, 4);
     tcase_add_loop_test(tc, closing_leaves_no_descriptor, 0, 2);
+    tcase_add_loop_test(tc, a_forked_child_that_closes_its_copies_rings_no_bell, 0, 2);
     tcase_add_test(tc, a_capacity_of_zero_is_refused);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
