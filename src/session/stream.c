@@ -241,8 +241,8 @@ static int copy_hand_over(struct copy *copy, int (*sink)(void *arg, const void *
     smux_stream *stream = copy->stream;
     smux_session *session = stream->session;
 
+    stream->copying = 1; /* before the lock is given away: other readers must not take this */
     (void)smux__io_flush(session, &smux__somebody); /* the sink may take its time */
-    stream->copying = 1;
     smux__background_settle(session);
     smux__session_unlock(session);
     int status = sink(arg, copy->buf, copy->len);
