@@ -363,6 +363,7 @@ static void serve_settle(smux_session *session)
 {
     struct smux__served *served = &session->served;
     unsigned wanted = background_wanted(session);
+    unsigned watched = wanted & SMUX__ARMED_WRITE; /* stuck output must not wait for a look */
     bool active = served->attended && served->seen_turn != session->turn;
 
     served->owed = SMUX__NOW;
@@ -373,9 +374,10 @@ static void serve_settle(smux_session *session)
         background_attend(session);
     } else if (!active) {
         background_unattend(session);
-        if ((wanted & ~served->armed) != 0) {
-            background_arm(session, served->armed | wanted);
-        }
+        watched |= wanted;
+    }
+    if ((watched & ~served->armed) != 0) {
+        background_arm(session, served->armed | watched);
     }
     background_set_timer(session, serve_deadline(session));
 }
