@@ -479,6 +479,13 @@ static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool 
     }
 }
 
+/* The transport takes no more, and nobody receives who would end the session when all is read. */
+static bool waiter_is_last_to_notice(const smux_session *session)
+{
+    return session->send_failed && !session->ended && session->receiver == NULL &&
+           !smux__io_can_receive(session);
+}
+
 static bool waiter_take_fired(struct smux__waiter *waiter)
 {
     bool fired = waiter->fired;
@@ -509,6 +516,9 @@ int smux__waiter_wait(struct smux__waiter *waiter, uint64_t deadline_us)
         waiter_choose_roles(waiter);
         if (waiter_has_role(waiter)) {
             waiter_work(waiter, deadline_us, late);
+        } else if (waiter_is_last_to_notice(session)) {
+            smux__io_give_up(session);
+            return SMUX_OK;
         } else if (!late) {
             (void)smux__waiter_sleep(waiter, deadline_us);
         }

@@ -254,6 +254,43 @@ START_TEST(a_cut_connection_ends_blocked_writers)
 }
 END_TEST
 
+/* T11: the peer ends in order and then takes no more. Nobody receives any more when writing fails. */
+START_TEST(a_transport_that_fails_after_its_end_ends_blocked_calls)
+{
+    struct smux_config config;
+    struct smux_transport wire[2];
+    smux_stream *streams[2];
+    struct task writers[2];
+
+    smux_config_init(&config);
+    config.keepalive_interval_ms = SMUX_OFF; /* would notice */
+    wire_make((enum wire)_i, wire);
+    ck_assert_int_eq(smux_session_new(SMUX_CLIENT, &wire[0], &config, &session), SMUX_OK);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(smux_session_open(session, &streams[i]), SMUX_OK);
+        task_start(&writers[i], write_to_error, streams[i]);
+    }
+    sleep_ms(20); /* they fill the transport */
+    uint8_t fins[2 * FRAME_HEADER];
+    const struct smux_iov iov = {fins, sizeof fins};
+    size_t n = put_fin(fins, 1, 3);
+    put_fin(fins + n, 1, 5);
+    ck_assert_int_eq(wire[1].ops->writev(wire[1].ctx, &iov, 1, &n), SMUX_OK);
+    wire[1].ops->shutdown(wire[1].ctx);
+    sleep_ms(20);
+    smux_stream_set_read_deadline(streams[0], SMUX_NEVER); /* makes the background look, */
+    sleep_ms(20);                                          /* which then has done so */
+    wire[1].ops->close(wire[1].ctx);
+    uint64_t soon_us = in_ms(500); /* a timer of the engine would notice, too, but later */
+    for (int i = 0; i < 2; i++) {
+        task_join(&writers[i]);
+        smux_stream_close(streams[i]);
+    }
+    ck_assert_int_ne(smux_session_close(session), SMUX_OK);
+    ck_assert_uint_lt(smux_now_us(), soon_us);
+}
+END_TEST
+
 /* T11: what the peer had sent before the connection broke is read although writing failed. */
 START_TEST(a_failed_write_does_not_lose_what_arrived)
 {
@@ -663,6 +700,8 @@ int main(void)
     tcase_add_loop_test(tcase, a_cut_connection_is_not_an_end, 0, 3);
     tcase_add_test(tcase, END_3_closing_tells_that_data_of_a_closed_stream_was_not_sent);
     tcase_add_loop_test(tcase, a_cut_connection_ends_blocked_writers, 0, 2);
+    tcase_add_loop_test(tcase, a_transport_that_fails_after_its_end_ends_blocked_calls, 0,
+                        WIRE_KINDS);
     tcase_add_test(tcase, a_failed_write_does_not_lose_what_arrived);
     tcase_add_test(tcase, a_paused_session_notices_a_reset);
     tcase_add_loop_test(tcase, a_paused_session_goes_on, 0, WIRE_KINDS);
