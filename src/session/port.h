@@ -1,8 +1,8 @@
 /*
  * port.h - what the session layer wants from threads: locks, events, alarms.
  *
- * The layer uses no other primitive, so that a test can put a scheduler of its own behind these
- * functions and try every order in which threads may run (threats.md section 10).
+ * The layer uses no other primitive, so that tests can put a scheduler of their own behind them
+ * and try many orders in which threads may run (tests/schedules).
  *
  * Deadlines are points in time of smux_now_us(); SMUX_NEVER waits for ever.
  */
