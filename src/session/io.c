@@ -156,7 +156,9 @@ static void io_unpost(smux_session *session)
     if (reader != NULL) {
         session->posted = NULL;
         smux_estream_unpost(session->engine, reader->stream->engine_stream, &reader->got);
-        smux__waiter_fire(session, reader);
+        if (reader->got > 0 || reader != session->receiver) { /* which may wait for its memory */
+            smux__waiter_fire(session, reader);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "ends.h"
 #include "flow.h"
+#include "frames.h"
 #include "suite.h"
 
 #include <string.h>
@@ -112,6 +113,36 @@ START_TEST(busy_polling_ends_when_configured)
     smux_stream_close(near);
     smux_stream_close(far);
     ends_close(&ends);
+}
+END_TEST
+
+/* The same in the midst of a large frame, which goes straight into the memory of the reader. */
+START_TEST(busy_polling_ends_in_a_frame_that_does_not_go_on)
+{
+    struct smux_config config;
+    smux_session *session;
+    smux_stream *stream;
+    uint8_t frame[FRAME_HEADER + 100] = {0};
+    static char buf[30000];
+    int fds[2];
+    size_t n;
+
+    smux_config_init(&config);
+    config.busy_poll_us = 50000;
+    wire_tcp(fds);
+    ck_assert_int_eq(smux_client(fds[0], &config, &session), SMUX_OK);
+    ck_assert_int_eq(smux_session_open(session, &stream), SMUX_OK);
+    put_header(frame, 1, CMD_PSH, 20000, smux_stream_id(stream));
+    ck_assert_int_eq(write(fds[1], frame, sizeof frame), sizeof frame);
+    ck_assert_int_eq(smux_stream_read(stream, buf, sizeof buf, &n), SMUX_OK);
+    ck_assert_uint_eq(n, 100);
+    double begun = thread_seconds();
+    smux_stream_set_read_deadline(stream, smux_now_us() + 1000000);
+    ck_assert_int_eq(smux_stream_read(stream, buf, sizeof buf, &n), SMUX_EDEADLINE);
+    ck_assert_double_lt(thread_seconds() - begun, 0.15);
+    smux_stream_close(stream);
+    close(fds[1]);
+    (void)smux_session_close(session); /* which may have noticed that or not */
 }
 END_TEST
 
@@ -435,6 +466,7 @@ int main(void)
     tcase_add_loop_test(wires, echo_comes_back_over_every_wire, 0, VARIANTS);
     tcase_add_loop_test(wires, echo_comes_back_to_threads_that_poll_busily, 0, VARIANTS);
     tcase_add_test(wires, busy_polling_ends_when_configured);
+    tcase_add_test(wires, busy_polling_ends_in_a_frame_that_does_not_go_on);
     tcase_add_loop_test(wires, data_flows_after_the_opener_has_closed_its_side, 0, VARIANTS);
     tcase_add_loop_test(wires, data_flows_after_the_acceptor_has_closed_its_side, 0, VARIANTS);
     tcase_add_test(wires, UPD_10_an_end_that_was_read_does_not_linger);
