@@ -80,7 +80,8 @@ void delays_pause(void)
     if (rng_chance(&mine.rng, 50)) {
         (void)sched_yield();
     } else {
-        struct timespec time = {.tv_nsec = rng_between(&mine.rng, 1, delays.longest_us) * 1000};
+        struct timespec time = {.tv_nsec =
+                                    (long)rng_between(&mine.rng, 1, delays.longest_us) * 1000};
         (void)__real_nanosleep(&time, NULL);
     }
     errno = error;

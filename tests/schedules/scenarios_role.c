@@ -281,8 +281,7 @@ static uint64_t break_silence(struct rng *rng, const struct smux_config *config,
     for (unsigned i = rng_below(rng, 5); i > 0; i--) {
         uint8_t payload[15], frame[FRAME_HEADER + sizeof payload];
         size_t len = rng_between(rng, 1, sizeof payload), n;
-        struct timespec time = {.tv_nsec = rng_between(rng, SILENCE_MS / 2, SILENCE_MS) * 1000000};
-        (void)nanosleep(&time, NULL);
+        scene_sleep(rng_between(rng, SILENCE_MS / 2, SILENCE_MS) * 1000);
         flow_fill(key, sent, payload, len);
         size_t frame_len = put_psh(frame, config->version, 3, payload, len);
         const struct smux_iov iov = {frame, frame_len};
@@ -341,8 +340,7 @@ void T19_stall_abort_against_a_reader(struct rng *rng)
     for (uint64_t sent = 0; sent < 4000; sent += 2000) {
         peer_send_data(&config, smux_stream_id(near[0]), 19, sent, 2000);
     }
-    struct timespec time = {.tv_nsec = rng_log(rng, 1, 2 * STALL_MS * 1000) * 1000};
-    (void)nanosleep(&time, NULL);
+    scene_sleep(rng_log(rng, 1, 2 * STALL_MS * 1000));
     struct flow in = {.stream = near[0], .key = 19, .piece = 10000, .seed = rng_next(rng)};
     actor_start(&actors[1], "reader", flow_read_prefix, &in);
     peer_send_data(&config, smux_stream_id(near[1]), 20, 0, 1); /* comes in behind all that */

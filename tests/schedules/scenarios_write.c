@@ -85,8 +85,7 @@ void T4_window_update_against_deadline(struct rng *rng)
     struct flow in = {.stream = scene.far, .key = 4, .piece = 30000, .seed = rng_next(rng)};
     smux_stream_set_write_deadline(scene.near, smux_now_us() + wait_us);
     actor_start(&writer, "writer", write_once, &out);
-    struct timespec time = {.tv_nsec = (long)wait_us * 1000};
-    (void)nanosleep(&time, NULL);
+    scene_sleep(wait_us);
     actor_start(&reader, "reader", flow_read_prefix, &in);
     actor_join(&writer);
     expect_status(out.status, SMUX_OK, SMUX_EDEADLINE);

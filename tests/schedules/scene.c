@@ -38,11 +38,17 @@ void actor_join(struct actor *actor)
     task_join(&actor->task);
 }
 
+void scene_sleep(uint32_t us)
+{
+    struct timespec time = {.tv_nsec = (long)us * 1000};
+
+    (void)nanosleep(&time, NULL);
+}
+
 void scene_pause(struct rng *rng, uint32_t most_us)
 {
     if (rng_chance(rng, 50)) {
-        struct timespec time = {.tv_nsec = (long)rng_log(rng, 1, most_us) * 1000};
-        (void)nanosleep(&time, NULL);
+        scene_sleep(rng_log(rng, 1, most_us));
     }
 }
 

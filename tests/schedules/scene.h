@@ -72,6 +72,9 @@ void scene_close_anyhow(struct ends *ends);
  *  from being so. */
 void scene_await_blocked(smux_session *session, unsigned n);
 
+/** Sleeps so many microseconds, less than a second. */
+void scene_sleep(uint32_t us);
+
 /** Sleeps up to so many microseconds, often not at all. */
 void scene_pause(struct rng *rng, uint32_t most_us);
 
