@@ -13,7 +13,7 @@
 
 #include <check.h>
 
-#define SEEDS       40
+#define SEEDS       30
 #define TWICE_EVERY 16 /* seeds that are run again, to see that nothing else decides */
 
 static uint64_t run_once(void (*scenario)(struct rng *rng), uint64_t seed)
