@@ -1,10 +1,19 @@
 #include "core.h"
 
-/* A window that lets so many bytes pass in a microsecond is not what slows a stream down: 8 Gbit/s.
+/* Windows that let so many bytes pass in a microsecond are not what slows streams down: 8 Gbit/s.
  * More in flight between two ends of one machine only means that it has left the cache. */
 #define FAST_ENOUGH 1000u
+/* As long as the line has not shown that it is long, busy streams share so much; each has these
+ * limits. The last byte in flight waits for all before it, and so does what is urgent. */
+#define SHORT_LINE 524288u
+#define SHARE_MIN  65536u
+#define SHARE_MAX  131072u
 /* A pause of the reader from here on is worth a larger window. */
-#define PAUSE_US 1000u
+#define PAUSE_US 5000u
+/* A line that answers later is long, whatever the machine is busy with; of others so many answers
+ * are awaited first, as the shortest of them tells. */
+#define SURELY_US 5000u
+#define SAMPLES   8u
 /* Between two looks for windows that have become too large. */
 #define LOOK_US 1000000u
 
@@ -29,9 +38,22 @@ void smux__tune_init(smux_engine *e)
     e->tuner.round_us[1] = SMUX_NEVER;
 }
 
+/* What each of several busy streams gets that have not grown. */
+static uint32_t share_of_short_line(const smux_engine *e)
+{
+    uint32_t share = SHORT_LINE / e->tuner.n;
+
+    return smux__max_u32(SHARE_MIN, smux__min_u32(share, SHARE_MAX));
+}
+
 uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stream)
 {
-    return stream->tuning != NULL ? stream->tuning->window : first_window(e);
+    uint32_t window = stream->tuning != NULL ? stream->tuning->window : first_window(e);
+
+    if (e->tuner.n > 1 && window <= first_window(e)) {
+        return smux__min_u32(window, share_of_short_line(e));
+    }
+    return window;
 }
 
 uint32_t smux__tune_growth(const struct smux_estream *stream)
@@ -74,6 +96,7 @@ static void watch(smux_engine *e, struct smux_estream *stream)
         tuner->look_at_us = e->now_us + LOOK_US;
     }
     tuner->head = tuning;
+    tuner->n++;
     stream->tuning = tuning;
 }
 
@@ -101,7 +124,7 @@ void smux__tune_forget(smux_engine *e, struct smux_estream *stream)
     if (tuning->next != NULL) {
         tuning->next->prev = tuning->prev;
     }
-    if (e->tuner.head == NULL) {
+    if (--e->tuner.n == 0) {
         e->tuner.look_at_us = SMUX_NEVER;
     }
     stream->tuning = NULL;
@@ -168,6 +191,16 @@ static void grow(smux_engine *e, struct smux__tuning *tuning, uint64_t more)
     }
 }
 
+/* What may be in flight passes too slowly over a line of this round trip. */
+static bool is_long_line(const smux_engine *e, const struct smux__tuning *tuning)
+{
+    uint32_t in_flight = smux__max_u32(tuning->window, e->tuner.n > 1 ? SHORT_LINE : 0);
+    uint64_t round_us = shortest_round(e);
+
+    return round_us > in_flight / FAST_ENOUGH &&
+           (round_us >= SURELY_US || tuning->answers >= SAMPLES);
+}
+
 /* The answer has come. */
 static void judge(smux_engine *e, struct smux__tuning *tuning)
 {
@@ -179,10 +212,13 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     bool has_read = unread <= (int32_t)(tuning->window / 4);
 
     tuning->asked_us = SMUX_NEVER;
-    if (was_idle && round_us < e->tuner.round_us[0]) {
+    if (tuning->answers < SAMPLES) {
+        tuning->answers++;
+    }
+    if (round_us < e->tuner.round_us[0]) { /* also when it waited behind what was sent before */
         e->tuner.round_us[0] = round_us;
     }
-    if (was_idle && has_read && shortest_round(e) > tuning->window / FAST_ENOUGH) {
+    if (was_idle && has_read && is_long_line(e, tuning)) {
         bool mostly = idle_us >= round_us - round_us / 4;
         grow(e, tuning, (uint64_t)tuning->window * (mostly ? 3 : 1));
     }

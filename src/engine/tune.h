@@ -47,16 +47,18 @@ struct smux__tuning {
                                          is not */
     uint64_t stopped_us;              /* how long that lasted the last time; 0: it is settled */
     uint32_t seen;                    /* stream.consumed at the last look */
-    bool grown;                       /* since then */
+    uint8_t answers;                  /* so many were seen; no more than are of interest */
+    bool grown;                       /* since the last look */
 };
 
 struct smux__tuner {
-    struct smux__tuning *head; /* streams that are watched */
+    struct smux__tuning *head; /* streams that are watched, */
+    uint32_t n;                /* and how many that are */
     uint64_t growth;           /* sum of what their windows have grown */
     uint64_t look_at_us;       /* next look at all of them; SMUX_NEVER if there are none */
     uint64_t looked_us;        /* the last one */
-    uint64_t round_us[2];      /* shortest time from update to answer of a sender that was stopped:
-                                  since the last look, and before; SMUX_NEVER if none was seen */
+    uint64_t round_us[2];      /* shortest time from update to answer: since the last look, and
+                                  before; SMUX_NEVER if none was seen */
 };
 
 void smux__tune_init(struct smux_engine *e);

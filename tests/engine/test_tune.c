@@ -194,6 +194,27 @@ START_TEST(busy_streams_share_the_line)
 }
 END_TEST
 
+/* What is in flight keeps what is urgent waiting: on a short line several streams have no more of it
+ * than they need together. */
+START_TEST(busy_streams_share_half_a_megabyte_of_a_short_line)
+{
+    const unsigned n = (unsigned)_i;
+
+    line_start(&line, 20000 * MBIT, 0, NULL, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 500000);
+    for (int i = 0; i < 1000; i++) {
+        line_run(&line, LINE_STEP_US);
+        struct smux_session_stats stats = line_stats(&line);
+        ck_assert_uint_le(stats.credit_now, 524288);
+    }
+    ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    line_stop(&line);
+}
+END_TEST
+
 /* The budget falls with a window, below what others hold: that is a pause like any other, in which
  * silence of the peer does not count [KA-5]. */
 START_TEST(KA_5_a_budget_that_falls_is_a_pause)
@@ -249,6 +270,7 @@ int main(void)
     tcase_add_loop_test(tc, a_window_shrinks_when_it_is_not_used, 0, 2);
     tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
     tcase_add_test(tc, busy_streams_share_the_line);
+    tcase_add_loop_test(tc, busy_streams_share_half_a_megabyte_of_a_short_line, 2, 9);
     tcase_add_test(tc, KA_5_a_budget_that_falls_is_a_pause);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
