@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/xtaci/smux"
 )
@@ -80,7 +81,9 @@ func doAsTold(st *smux.Stream, sess *smux.Session) {
 	}
 	switch what[0] {
 	case 'H':
-		<-sess.CloseChan()
+		for !sess.IsClosed() { // older releases have no channel for it
+			time.Sleep(100 * time.Millisecond)
+		}
 	case 'S':
 		buf := make([]byte, 16<<10)
 		for {
