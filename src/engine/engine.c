@@ -283,7 +283,7 @@ void smux_engine_drain(smux_engine *e)
     struct smux_estream *stream;
 
     smux__engine_enter(e);
-    if (e->draining) {
+    if (e->draining || e->error != SMUX_OK) { /* which is told, and not that writing has ended */
         return;
     }
     e->draining = true;
