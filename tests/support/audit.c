@@ -18,7 +18,33 @@ void audit_init(struct audit *audit, enum smux_role role, unsigned version, uint
 void audit_free(struct audit *audit)
 {
     free(audit->streams);
+    free(audit->far);
     memset(audit, 0, sizeof(*audit));
+}
+
+static struct audit_stream *grow(struct audit_stream *streams, size_t from, size_t to)
+{
+    streams = realloc(streams, to * sizeof(streams[0]));
+    must(streams != NULL, "no memory for the test");
+    for (size_t i = from; i < to; i++) {
+        memset(&streams[i], 0, sizeof(streams[0]));
+        streams[i].window = 262144;
+        streams[i].edge = 262144;
+    }
+    return streams;
+}
+
+/* Ids that only a hostile peer uses. */
+static struct audit_stream *far_stream(struct audit *audit, uint32_t id)
+{
+    for (size_t i = 0; i < audit->num_far; i++) {
+        if (audit->far[i].id == id) {
+            return &audit->far[i];
+        }
+    }
+    audit->far = grow(audit->far, audit->num_far, audit->num_far + 1);
+    audit->far[audit->num_far].id = id;
+    return &audit->far[audit->num_far++];
 }
 
 struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
@@ -26,17 +52,13 @@ struct audit_stream *audit_stream(struct audit *audit, uint32_t id)
     unsigned opener = (id & 1) == 1 ? SMUX_CLIENT : SMUX_SERVER;
     size_t place = (id - audit->first_id[opener]) | opener;
 
+    if (place >= AUDIT_NEAR) {
+        return far_stream(audit, id);
+    }
     if (place >= audit->num_streams) {
         size_t num = place + place / 2 + 32;
 
-        must(place < 1 << 20, "stream id out of all bounds");
-        audit->streams = realloc(audit->streams, num * sizeof(audit->streams[0]));
-        must(audit->streams != NULL, "no memory for the test");
-        for (size_t i = audit->num_streams; i < num; i++) {
-            memset(&audit->streams[i], 0, sizeof(audit->streams[0]));
-            audit->streams[i].window = 262144;
-            audit->streams[i].edge = 262144;
-        }
+        audit->streams = grow(audit->streams, audit->num_streams, num);
         audit->num_streams = num;
     }
     return &audit->streams[place];
@@ -61,7 +83,7 @@ bool audit_between_frames(const struct audit *audit)
 /* Takes bytes up to the end of the next frame header (or update). Returns true when a frame is
  * there; *data and *len move on. */
 static bool next_frame(struct audit_decoder *d, const uint8_t **data, size_t *len,
-                       uint64_t *payload_of_last, struct frame *out_frame)
+                       size_t *payload_of_last, struct frame *out_frame)
 {
     size_t payload = d->payload < *len ? d->payload : *len;
     size_t want, part;
@@ -112,13 +134,19 @@ static const char *check_origin(struct audit *audit, struct audit_stream *s,
     if (ours) {
         return s->syn_out ? NULL : "frame before its SYN";
     }
-    if (!s->syn_in) {
+    if (s->syns_in == 0) {
         return "frame for a stream the peer did not open";
     }
-    if (!s->heard && now_us < s->syn_in_at_us + audit->guard_us) {
+    if (s->syns_in == 1 && !s->heard && now_us < s->syn_in_at_us + audit->guard_us) {
         return "frame before the accept guard ended";
     }
     return NULL;
+}
+
+/* How often an id was opened, by whomever. */
+static unsigned lives(const struct audit_stream *s)
+{
+    return s->syns_in > 0 ? s->syns_in : 1;
 }
 
 static const char *check_out(struct audit *audit, const struct frame *frame, uint64_t now_us)
@@ -141,19 +169,22 @@ static const char *check_out(struct audit *audit, const struct frame *frame, uin
         s->syn_out = true;
         return NULL;
     case CMD_FIN:
-        fault = s->fin_out ? "second FIN" : NULL;
-        s->fin_out = true;
+        fault = s->fins_out == lives(s) ? "second FIN" : NULL;
+        s->fins_out++;
         return fault;
     case CMD_PSH:
         s->sent += frame->len;
         if (frame->len > audit->max_frame) {
             return "PSH larger than max_frame_size";
         }
-        if (audit->version == 2 && s->sent > s->edge) {
+        if (audit->version == 2 && s->syns_in <= 1 && s->sent > s->edge) {
             return "payload beyond the window";
         }
-        return s->fin_out ? "PSH behind FIN" : NULL;
+        return s->fins_out == lives(s) ? "PSH behind FIN" : NULL;
     default:
+        if (s->syns_in > 1) {
+            return NULL;
+        }
         forward = frame->consumed - (uint32_t)s->consumed;
         if (forward >= 0x80000000u) {
             return "CONSUMED goes back";
@@ -166,19 +197,40 @@ static const char *check_out(struct audit *audit, const struct frame *frame, uin
     }
 }
 
+static void show_frame(const struct audit *audit, bool out, const struct frame *frame)
+{
+    if (audit->watch != NULL) {
+        audit->watch->frame(audit->watch->ctx, out, frame);
+    }
+}
+
+static void show_payload(const struct audit *audit, bool out, uint32_t id, const uint8_t *data,
+                         size_t len)
+{
+    if (audit->watch != NULL && len > 0) {
+        audit->watch->payload(audit->watch->ctx, out, id, data, len);
+    }
+}
+
 const char *audit_out(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us)
 {
-    uint64_t payload;
-    struct frame frame;
+    const char *fault = NULL;
+    bool more;
 
-    while (next_frame(&audit->out, &data, &len, &payload, &frame)) {
-        const char *fault = check_out(audit, &frame, now_us);
+    do {
+        const uint8_t *first = data;
+        uint32_t id = audit->out.id;
+        size_t payload;
+        struct frame frame;
 
-        if (fault != NULL) {
-            return fault;
+        more = next_frame(&audit->out, &data, &len, &payload, &frame);
+        show_payload(audit, true, id, first, payload);
+        if (more) {
+            fault = check_out(audit, &frame, now_us);
+            show_frame(audit, true, &frame);
         }
-    }
-    return NULL;
+    } while (more && fault == NULL);
+    return fault;
 }
 
 static void see_in(struct audit *audit, const struct frame *frame, uint64_t now_us)
@@ -191,12 +243,8 @@ static void see_in(struct audit *audit, const struct frame *frame, uint64_t now_
     s = audit_stream(audit, frame->id);
     switch (frame->cmd) {
     case CMD_SYN:
-        s->syn_in = true;
-        s->syn_in_at_us = now_us;
+        s->syn_in_at_us = s->syns_in++ == 0 ? now_us : s->syn_in_at_us;
         return;
-    case CMD_FIN:
-        s->fin_in = true;
-        break;
     case CMD_UPD: {
         uint32_t forward = frame->consumed - (uint32_t)s->acked;
 
@@ -209,6 +257,9 @@ static void see_in(struct audit *audit, const struct frame *frame, uint64_t now_
         }
         break;
     }
+    case CMD_FIN:
+        s->fin_in = true;
+        break;
     default:
         break;
     }
@@ -217,19 +268,22 @@ static void see_in(struct audit *audit, const struct frame *frame, uint64_t now_
 
 void audit_in(struct audit *audit, const uint8_t *data, size_t len, uint64_t now_us)
 {
-    uint64_t payload;
-    uint32_t id;
-    struct frame frame;
     bool more;
 
     do {
-        id = audit->in.id;
+        const uint8_t *first = data;
+        uint32_t id = audit->in.id;
+        size_t payload;
+        struct frame frame;
+
         more = next_frame(&audit->in, &data, &len, &payload, &frame);
         if (payload > 0) {
             audit_stream(audit, id)->received += payload;
         }
+        show_payload(audit, false, id, first, payload);
         if (more) {
             see_in(audit, &frame, now_us);
+            show_frame(audit, false, &frame);
         }
     } while (more);
 }

@@ -12,6 +12,10 @@
  *   - CONSUMED never goes back and never exceeds what arrived [UPD-1]
  *
  * What it learns is also the second opinion on what a stream may send and has received.
+ *
+ * A hostile peer may open an id again and again. From the second SYN on it cannot be told from
+ * outside which life of the id a frame belongs to: then as many FINs are allowed as there were
+ * SYNs, and the window, CONSUMED and the guard are not looked at.
  */
 #ifndef SUPPORT_AUDIT_H
 #define SUPPORT_AUDIT_H
@@ -28,15 +32,27 @@ struct audit_decoder {
     uint32_t id;    /**< of that PSH */
 };
 
+/** Ids less than this above the first one are looked up at once. */
+#define AUDIT_NEAR 8192u
+
 struct audit_stream {
-    bool syn_out, syn_in, heard, fin_out, fin_in;
-    uint64_t syn_in_at_us; /**< when the peer's SYN arrived */
+    uint32_t id; /**< of a far one */
+    bool syn_out, heard, fin_in;
+    unsigned syns_in, fins_out;
+    uint64_t syn_in_at_us; /**< when the peer's first SYN arrived */
     uint64_t sent;         /**< payload emitted */
     uint64_t received;     /**< payload that arrived */
     uint64_t acked;        /**< last accepted CONSUMED, widened */
     uint32_t window;       /**< its WINDOW */
     uint64_t edge;         /**< highest CONSUMED + WINDOW that arrived, widened */
     uint64_t consumed;     /**< last CONSUMED we emitted, widened */
+};
+
+/** Shows what passes to somebody else, too. */
+struct audit_watch {
+    void (*frame)(void *ctx, bool out, const struct frame *frame);
+    void (*payload)(void *ctx, bool out, uint32_t id, const uint8_t *data, size_t len);
+    void *ctx;
 };
 
 struct audit {
@@ -48,7 +64,10 @@ struct audit {
     struct audit_decoder out, in;
     struct audit_stream *streams; /**< the client's at even, the server's at odd places */
     size_t num_streams;
+    struct audit_stream *far; /**< all others, in no order */
+    size_t num_far;
     uint64_t frames_out;
+    const struct audit_watch *watch; /**< NULL for none; set it after audit_init() */
 };
 
 void audit_init(struct audit *audit, enum smux_role role, unsigned version, uint64_t guard_us);

@@ -14,10 +14,26 @@ void rng_seed(struct rng *rng, uint64_t seed)
     rng->state = rng_mix(seed + 1);
 }
 
+static const uint8_t *tape;
+static size_t tape_len;
+
+void rng_tape(const uint8_t *data, size_t len)
+{
+    tape = data;
+    tape_len = len;
+}
+
 uint64_t rng_next(struct rng *rng)
 {
+    uint64_t word;
+
     rng->state += UINT64_C(0x9e3779b97f4a7c15);
-    return rng_mix(rng->state);
+    word = rng_mix(rng->state);
+    if (tape_len > 0) { /* the highest bits are those that count */
+        tape_len--;
+        word = (uint64_t)*tape++ << 56 | word >> 8;
+    }
+    return word;
 }
 
 uint32_t rng_below(struct rng *rng, uint32_t n)

@@ -5,6 +5,7 @@
 #define SUPPORT_RNG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct rng {
@@ -16,6 +17,10 @@ uint64_t rng_mix(uint64_t word);
 
 void rng_seed(struct rng *rng, uint64_t seed);
 uint64_t rng_next(struct rng *rng);
+
+/** Lets the next numbers of all generators begin with these bytes, one a number, for as long as
+ *  they last; so a fuzzer decides what a seed would. len = 0 ends it. */
+void rng_tape(const uint8_t *data, size_t len);
 
 /** A number of 0..n-1; n is at least 1. */
 uint32_t rng_below(struct rng *rng, uint32_t n);
