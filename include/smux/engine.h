@@ -196,6 +196,9 @@ SMUX_API smux_estream *smux_engine_next_ready(smux_engine *engine, unsigned *out
 /** Returns the memory that the owner asked for with user_size. */
 SMUX_API void *smux_estream_user(smux_estream *stream);
 
+/** Returns the stream that this memory belongs to: the inverse of smux_estream_user(). */
+SMUX_API smux_estream *smux_estream_of(const void *user);
+
 /** Returns the id on the wire. */
 SMUX_API uint32_t smux_estream_id(const smux_estream *stream);
 

@@ -34,6 +34,11 @@ void *smux_estream_user(smux_estream *stream)
     return (uint8_t *)stream + USER_OFFSET;
 }
 
+smux_estream *smux_estream_of(const void *user)
+{
+    return (smux_estream *)((uintptr_t)user - USER_OFFSET);
+}
+
 uint32_t smux_estream_id(const smux_estream *stream)
 {
     return stream->id;

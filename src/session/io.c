@@ -155,7 +155,7 @@ static void io_unpost(smux_session *session)
 
     if (reader != NULL) {
         session->posted = NULL;
-        smux_estream_unpost(session->engine, reader->stream->engine_stream, &reader->got);
+        smux_estream_unpost(session->engine, smux__stream_engine(reader->stream), &reader->got);
         if (reader->got > 0 || reader != session->receiver) { /* which may wait for its memory */
             smux__waiter_fire(session, reader);
         }
@@ -217,11 +217,11 @@ static bool io_goes_on(const smux_session *session)
 
     if (reader == NULL || reader->fired ||
         session->receiver == &smux__somebody || /* who has others to serve (L23) */
-        smux_estream_posted(session->engine, reader->stream->engine_stream) == 0) {
+        smux_estream_posted(session->engine, smux__stream_engine(reader->stream)) == 0) {
         return false;
     }
     smux_estream *next = smux_engine_recv_stream(session->engine);
-    return next == reader->stream->engine_stream || (next == NULL && session->read_dry);
+    return next == smux__stream_engine(reader->stream) || (next == NULL && session->read_dry);
 }
 
 /* Nothing is left just now, but the transport is fast: looks again for a moment. */

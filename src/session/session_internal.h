@@ -84,7 +84,6 @@ extern struct smux__waiter smux__somebody;
  * has one, a million of them idle: keep it small. */
 struct smux_stream {
     struct smux_session *session;
-    smux_estream *engine_stream;
     struct smux__node *waiters; /* blocked calls, in order of arrival */
     uint32_t read_deadline_low; /* deadlines have 48 bits, enough for nine years since boot */
     uint32_t write_deadline_low;
@@ -95,7 +94,13 @@ struct smux_stream {
     uint32_t copying : 1;  /* a copy_to has shown data to its sink */
 };
 
-_Static_assert(sizeof(struct smux_stream) <= 48, "an idle stream is to stay small");
+_Static_assert(sizeof(struct smux_stream) <= 32, "an idle stream is to stay small");
+
+/* The engine's part of a stream. */
+static inline smux_estream *smux__stream_engine(const smux_stream *stream)
+{
+    return smux_estream_of(stream);
+}
 
 /* --- sessions ------------------------------------------------------------------------------ */
 

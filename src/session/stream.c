@@ -22,7 +22,6 @@ smux_stream *smux__stream_adopt(smux_session *session, smux_estream *engine_stre
     smux_stream *stream = smux_estream_user(engine_stream);
 
     stream->session = session;
-    stream->engine_stream = engine_stream;
     stream_put_read_deadline(stream, SMUX_NEVER);
     stream_put_write_deadline(stream, SMUX_NEVER);
     session->handles++;
@@ -44,7 +43,7 @@ void smux__stream_leave(smux_stream *stream, enum smux__haste haste)
 
     stream->callers--;
     if (stream->closed && stream->callers == 0) {
-        smux_estream_close(session->engine, stream->engine_stream);
+        smux_estream_close(session->engine, smux__stream_engine(stream));
         session->handles--;
         smux__session_update(session);
     }
@@ -70,7 +69,7 @@ void smux_stream_close(smux_stream *stream)
     stream->closed = 1;
     smux__waiters_forget_bulk(session, stream);
     if (stream->callers > 1) { /* the last of them closes it in the engine */
-        (void)smux_estream_shutdown(session->engine, stream->engine_stream);
+        (void)smux_estream_shutdown(session->engine, smux__stream_engine(stream));
         stream_fire_all(session, stream);
     }
     smux__stream_leave(stream, smux__io_haste(session, CLOSE_SIZE));
@@ -80,7 +79,7 @@ void smux_stream_abort(smux_stream *stream)
 {
     smux_session *session = smux__stream_enter(stream);
 
-    smux_estream_abort(session->engine, stream->engine_stream, SMUX_EABORTED);
+    smux_estream_abort(session->engine, smux__stream_engine(stream), SMUX_EABORTED);
     stream_fire_all(session, stream);
     smux__session_update(session);
     smux__stream_leave(stream, SMUX__NOW);
@@ -93,7 +92,7 @@ int smux_stream_shutdown(smux_stream *stream)
     }
     smux_session *session = smux__stream_enter(stream);
 
-    int status = smux_estream_shutdown(session->engine, stream->engine_stream);
+    int status = smux_estream_shutdown(session->engine, smux__stream_engine(stream));
     smux__waiters_fire(session, stream->waiters, SMUX__WAIT_WRITE);
     smux__session_update(session);
     smux__stream_leave(stream, SMUX__NOW);
@@ -118,8 +117,8 @@ static int read_now(smux_stream *stream, void *buf, size_t len, size_t *out_len)
     int status = read_hindrance(stream);
 
     if (status == SMUX_OK) {
-        status =
-            smux_estream_read(stream->session->engine, stream->engine_stream, buf, len, out_len);
+        status = smux_estream_read(stream->session->engine, smux__stream_engine(stream), buf, len,
+                                   out_len);
     }
     if (status == SMUX_OK) {
         smux__session_update(stream->session); /* frames that waited for room were decoded */
@@ -197,7 +196,8 @@ static int copy_fill_now(struct copy *copy)
     int status = read_hindrance(stream);
 
     if (status == SMUX_OK) {
-        status = smux_estream_peek(stream->session->engine, stream->engine_stream, iov, 8, &n);
+        status =
+            smux_estream_peek(stream->session->engine, smux__stream_engine(stream), iov, 8, &n);
     }
     copy->len = 0;
     for (int i = 0; status == SMUX_OK && i < n && copy->len < COPY_SIZE; i++) {
@@ -229,8 +229,9 @@ static void copy_consume(struct copy *copy)
     struct smux_iov iov;
     int n;
 
-    if (smux_estream_peek(stream->session->engine, stream->engine_stream, &iov, 1, &n) == SMUX_OK) {
-        smux_estream_consume(stream->session->engine, stream->engine_stream, copy->len);
+    if (smux_estream_peek(stream->session->engine, smux__stream_engine(stream), &iov, 1, &n) ==
+        SMUX_OK) {
+        smux_estream_consume(stream->session->engine, smux__stream_engine(stream), copy->len);
         smux__session_update(stream->session); /* as in read_now() */
     }
 }
@@ -359,14 +360,14 @@ int smux_stream_set_priority(smux_stream *stream, unsigned priority, unsigned we
 
     smux__session_lock(session);
     int status =
-        smux_estream_set_priority(session->engine, stream->engine_stream, priority, weight);
+        smux_estream_set_priority(session->engine, smux__stream_engine(stream), priority, weight);
     smux__session_unlock(session);
     return status;
 }
 
 uint32_t smux_stream_id(const smux_stream *stream)
 {
-    return smux_estream_id(stream->engine_stream);
+    return smux_estream_id(smux__stream_engine(stream));
 }
 
 smux_session *smux_stream_session(const smux_stream *stream)
@@ -384,6 +385,6 @@ void smux_stream_stats(smux_stream *stream, struct smux_stream_stats *out_stats)
     smux_session *session = stream->session;
 
     smux__session_lock(session);
-    smux_estream_stats(session->engine, stream->engine_stream, out_stats);
+    smux_estream_stats(session->engine, smux__stream_engine(stream), out_stats);
     smux__session_unlock(session);
 }

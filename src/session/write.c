@@ -64,7 +64,8 @@ static int write_status(const struct write_call *call)
     if (call->stream->closed) {
         return SMUX_EABORTED;
     }
-    return smux_estream_write(call->session->engine, call->stream->engine_stream, NULL, 0, &none);
+    return smux_estream_write(call->session->engine, smux__stream_engine(call->stream), NULL, 0,
+                              &none);
 }
 
 /* --- lending ------------------------------------------------------------------------------- */
@@ -74,8 +75,8 @@ static void loan_return(struct smux__waiter *waiter)
     smux_session *session = waiter->session;
 
     waiter->loan_kept = 0;
-    waiter->loan_status =
-        smux_estream_reclaim(session->engine, waiter->stream->engine_stream, &waiter->loan_kept);
+    waiter->loan_status = smux_estream_reclaim(session->engine, smux__stream_engine(waiter->stream),
+                                               &waiter->loan_kept);
     if (waiter->loan_status != SMUX_OK) {
         smux__session_update(session); /* the session died of it */
     }
@@ -98,7 +99,7 @@ static bool loan_is_in_use(const struct smux__waiter *waiter)
 
     return waiter->session->writing &&
            (smux_engine_error(engine) != SMUX_OK ||
-            smux_estream_lent(engine, waiter->stream->engine_stream) > 0);
+            smux_estream_lent(engine, smux__stream_engine(waiter->stream)) > 0);
 }
 
 /* Takes the loan back; whoever writes at this moment does it between two system calls. */
@@ -122,7 +123,7 @@ static int loan_wait(struct write_call *call)
 {
     const smux_engine *engine = call->session->engine;
 
-    while (smux_estream_lent(engine, call->stream->engine_stream) > 0) {
+    while (smux_estream_lent(engine, smux__stream_engine(call->stream)) > 0) {
         int status = write_status(call);
         if (status == SMUX_EPIPE) { /* the FIN goes behind the loan */
             status = smux_engine_error(engine);
@@ -141,7 +142,8 @@ static int loan_wait(struct write_call *call)
 static int write_lend(struct write_call *call, const uint8_t *data, size_t len)
 {
     write_join(call);
-    int status = smux_estream_lend(call->session->engine, call->stream->engine_stream, data, len);
+    int status =
+        smux_estream_lend(call->session->engine, smux__stream_engine(call->stream), data, len);
     if (status != SMUX_OK) {
         return status;
     }
@@ -181,8 +183,8 @@ static int write_piece(struct write_call *call)
     if (write_may_lend(call, len)) {
         return write_lend(call, data, len < LEND_MAX ? len : LEND_MAX);
     }
-    int status =
-        smux_estream_write(call->session->engine, call->stream->engine_stream, data, len, &taken);
+    int status = smux_estream_write(call->session->engine, smux__stream_engine(call->stream), data,
+                                    len, &taken);
     write_advance(call, taken);
     return status;
 }

@@ -36,7 +36,7 @@ void idle_forget(const void *lock)
 /* While data is shown to a sink, other readers wait for that. */
 static bool reader_is_served(const struct smux_session *session, const smux_stream *stream)
 {
-    unsigned events = smux_estream_events(session->engine, stream->engine_stream);
+    unsigned events = smux_estream_events(session->engine, smux__stream_engine(stream));
 
     return !stream->copying && (stream->closed || (events & SMUX_EVENT_READABLE) != 0);
 }
@@ -46,10 +46,10 @@ static bool writer_is_served(const struct smux__waiter *waiter)
 {
     const struct smux_session *session = waiter->session;
     const smux_stream *stream = waiter->stream;
-    unsigned events = smux_estream_events(session->engine, stream->engine_stream);
+    unsigned events = smux_estream_events(session->engine, smux__stream_engine(stream));
 
     return smux__waiters_first_writer(stream) == waiter &&
-           smux_estream_lent(session->engine, stream->engine_stream) == 0 &&
+           smux_estream_lent(session->engine, smux__stream_engine(stream)) == 0 &&
            (stream->closed || (events & SMUX_EVENT_WRITABLE) != 0);
 }
 

@@ -173,7 +173,7 @@ START_TEST(an_idle_stream_is_small)
     sleep_ms(1500); /* caches are given back */
     for (int i = 0; i < 2; i++) {
         ck_assert_uint_eq(smux_session_num_streams(i == 0 ? ends.client : ends.server), N);
-        ck_assert_uint_le(heaps[i].now / N, 240); /* the table included */
+        ck_assert_uint_le(heaps[i].now / N, 160); /* the table included */
     }
     for (int i = 0; i < N; i++) {
         smux_stream_close(near[i]);
