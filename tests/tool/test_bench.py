@@ -16,7 +16,7 @@ MODES = ["bulk", "small", "turns", "pingpong", "loaded", "churn"]
 
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_PROTOCOL, EX_CONFIG = 64, 69, 73, 76, 78
 
-START_KEYS = {"time", "libsmux", "compiler", "os", "cpu", "cores", "mode", "kind", "params"}
+START_KEYS = {"time", "libsmux", "compiler", "os", "cpu", "cores", "tcp", "mode", "kind", "params"}
 PARAM_KEYS = {"streams", "size", "framesize", "streambuf"}
 INTERVAL_KEYS = {"t0", "t1", "bytes", "writes", "frames", "blocked_window_s", "p50_us", "p99_us"}
 END_KEYS = {"seconds", "bytes_per_s", "cv", "streams_per_s", "cpu_s", "rss_bytes",

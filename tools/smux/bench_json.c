@@ -37,11 +37,12 @@ json_t *json_of_start(const struct bench_test *test)
     struct machine machine;
 
     machine_describe(&machine);
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:i, s:o}", "time", now_text(),
-                     "libsmux", smux_version(), "compiler", machine.compiler, "os", machine.os,
-                     "cpu", machine.cpu, "cores", (int)machine.cores, "mode", test->mode->name,
-                     "kind", bench_kind_name(test->kind), "run", (int)test->run, "runs",
-                     (int)test->settings->runs, "params", json_of_params(test));
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:o}", "time",
+                     now_text(), "libsmux", smux_version(), "compiler", machine.compiler, "os",
+                     machine.os, "cpu", machine.cpu, "cores", (int)machine.cores, "tcp",
+                     machine.tcp, "mode", test->mode->name, "kind", bench_kind_name(test->kind),
+                     "run", (int)test->run, "runs", (int)test->settings->runs, "params",
+                     json_of_params(test));
 }
 
 json_t *json_of_interval(const struct bench_interval *interval)

@@ -33,6 +33,21 @@ static void copy_cpu_model(char *out, size_t size)
     }
 }
 
+static void copy_congestion_control(char *out, size_t size)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "r");
+
+    snprintf(out, size, "unknown");
+    if (file != NULL) {
+        char line[32];
+        if (fgets(line, sizeof(line), file) != NULL) {
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(out, size, "%s", line);
+        }
+        fclose(file);
+    }
+}
+
 void machine_describe(struct machine *machine)
 {
     struct utsname name;
@@ -50,6 +65,7 @@ void machine_describe(struct machine *machine)
                  name.machine);
     }
     copy_cpu_model(machine->cpu, sizeof(machine->cpu));
+    copy_congestion_control(machine->tcp, sizeof(machine->tcp));
 }
 
 static double seconds_of(const struct timeval *time)

@@ -9,6 +9,7 @@
 struct machine {
     char os[160];  /* system, release, architecture */
     char cpu[128]; /* model */
+    char tcp[32];  /* congestion control: bbr paces loopback, too, cubic does not */
     const char *compiler;
     uint32_t cores;
 };
