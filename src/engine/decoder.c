@@ -409,6 +409,7 @@ static void commit_direct(smux_engine *e, uint32_t len)
         in->direct->end += len;
         target->traffic->in.len += len;
         smux__queue_drop_empty_tail(&target->traffic->in, &e->pool);
+        smux__stream_rest(e, target);
     }
     if (in->direct != NULL) {
         smux__chunk_unref(&e->pool, in->direct);

@@ -216,8 +216,10 @@ static void truncate_stream(smux_engine *e, struct smux_estream *stream)
     e->credit -= smux__stream_credit(stream);
     stream->error = SMUX_ETRUNCATED;
     smux__decoder_forget(e, stream);
+    smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
     smux__send_unschedule(e, stream);
+    smux__stream_rest(e, stream);
     stream->flags |= STREAM_FIN_WANTED;
     stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
     smux__stream_cancel_syn(e, stream);
@@ -384,28 +386,6 @@ static uint64_t frame_at(const smux_engine *e)
     return smux__after(e->decoder.frame_since_us, smux__duration_us(e->config.frame_timeout_ms));
 }
 
-/* A tick that comes late says that this process did not run: it was stopped, or the machine was too
- * busy. What arrived meanwhile waits to be read, and time in which we do not read does not count
- * [KA-4] [FRM-11]. So the driver gets a moment to read it, once until something comes. */
-static void excuse_silence(smux_engine *e)
-{
-    uint64_t silence = silence_at(e);
-    uint64_t frame = frame_at(e);
-    uint64_t due_us = silence < frame ? silence : frame;
-
-    if (due_us == SMUX_NEVER || e->now_us < smux__after(due_us, LATE_US) ||
-        e->excused_at == e->stats.wire_in) {
-        return;
-    }
-    e->excused_at = e->stats.wire_in;
-    uint64_t away_us = e->now_us - due_us + READ_TIME_US;
-    e->last_in_us = e->last_in_us + away_us < e->now_us ? e->last_in_us + away_us : e->now_us;
-    if (e->decoder.frame_since_us != SMUX_NEVER) {
-        uint64_t since_us = e->decoder.frame_since_us + away_us;
-        e->decoder.frame_since_us = since_us < e->now_us ? since_us : e->now_us;
-    }
-}
-
 static uint64_t send_stall_at(const smux_engine *e)
 {
     if (e->out_since_us == SMUX_NEVER) {
@@ -420,6 +400,38 @@ static uint64_t stall_at(const smux_engine *e)
         return SMUX_NEVER;
     }
     return smux__after(e->last_read_us, smux__duration_us(e->config.stall_timeout_ms));
+}
+
+static uint64_t later(const smux_engine *e, uint64_t since_us, uint64_t by_us)
+{
+    if (since_us == SMUX_NEVER) {
+        return SMUX_NEVER;
+    }
+    return since_us + by_us < e->now_us ? since_us + by_us : e->now_us;
+}
+
+/* A tick that comes late says that this process did not run: it was stopped, or the machine was too
+ * busy. What arrived meanwhile waits to be read, and the transport may have room; time in which we
+ * do nothing does not count [KA-4] [FRM-11]. So the driver gets a moment, once until something
+ * comes. */
+static void excuse_absence(smux_engine *e)
+{
+    const uint64_t limits[] = {silence_at(e), frame_at(e), send_stall_at(e), stall_at(e)};
+    uint64_t due_us = SMUX_NEVER;
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        due_us = limits[i] < due_us ? limits[i] : due_us;
+    }
+    if (due_us == SMUX_NEVER || e->now_us < smux__after(due_us, LATE_US) ||
+        e->excused_at == e->stats.wire_in) {
+        return;
+    }
+    e->excused_at = e->stats.wire_in;
+    uint64_t away_us = e->now_us - due_us + READ_TIME_US;
+    e->last_in_us = later(e, e->last_in_us, away_us);
+    e->decoder.frame_since_us = later(e, e->decoder.frame_since_us, away_us);
+    e->out_since_us = later(e, e->out_since_us, away_us);
+    e->last_read_us = later(e, e->last_read_us, away_us);
 }
 
 static uint64_t idle_at(const smux_engine *e)
@@ -514,7 +526,7 @@ int smux_engine_tick(smux_engine *e, uint64_t now_us)
         return e->error;
     }
     smux__stream_timers_run(e);
-    excuse_silence(e);
+    excuse_absence(e);
     if (e->now_us >= silence_at(e)) {
         smux__engine_fail(e, SMUX_ETIMEDOUT, NULL);
     } else if (e->now_us >= frame_at(e)) {

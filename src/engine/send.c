@@ -182,9 +182,8 @@ static void schedule_control(smux_engine *e, struct smux_estream *stream)
 
 static void schedule_data(smux_engine *e, struct smux_estream *stream)
 {
-    if (smux__stream_is(stream, STREAM_IN_DATA) &&
-        (stream->traffic->out.len == 0 || smux__send_room(e, stream) == 0)) {
-        smux__scheduler_leave(&e->data, stream); /* reclaimed, or the window shrank meanwhile */
+    if (smux__stream_is(stream, STREAM_IN_DATA) && smux__send_room(e, stream) == 0) {
+        smux__scheduler_leave(&e->data, stream); /* the window shrank meanwhile */
     }
     if (smux__stream_is(stream, STREAM_IN_DATA)) {
         return;
@@ -204,6 +203,10 @@ void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
 
     if (e->error != SMUX_OK || (flags & (STREAM_IN_TABLE | STREAM_GUARDED)) != STREAM_IN_TABLE) {
         return;
+    }
+    if ((flags & STREAM_IN_DATA) != 0 && stream->traffic->out.len == 0) { /* was taken back */
+        smux__scheduler_leave(&e->data, stream); /* first, as its FIN may have to wait now */
+        flags = stream->flags;
     }
     if ((flags & due) != 0 && (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
         schedule_control(e, stream);

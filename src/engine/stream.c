@@ -216,6 +216,7 @@ void smux__stream_unguard(smux_engine *e, struct smux_estream *stream)
         (void)smux__stream_timer_start(e, stream, TIMER_ACCEPT); /* as in admit() */
     }
     smux__send_schedule(e, stream);
+    smux__stream_rest(e, stream);
 }
 
 /* An answer to our SYN has come, or cannot come any more [OPN-8]. */
@@ -605,7 +606,7 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
 void smux_estream_stats(const smux_engine *e, const smux_estream *stream,
                         struct smux_stream_stats *out_stats)
 {
-    bool over = e->version == 2 && smux__stream_is(stream, STREAM_DETACHED);
+    bool over = e->version != 1 && smux__stream_is(stream, STREAM_DETACHED);
     uint32_t room = over ? 0 : smux__send_room(e, stream);
 
     memset(out_stats, 0, sizeof(*out_stats));

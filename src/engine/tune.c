@@ -191,6 +191,12 @@ static void grow(smux_engine *e, struct smux__tuning *tuning, uint64_t more)
     }
 }
 
+/* The window that the sender has: less than the stream is worth while several share. */
+static uint32_t offered(const struct smux__tuning *tuning)
+{
+    return smux__min_u32(tuning->window, tuning->stream->advertised);
+}
+
 /* What may be in flight passes too slowly over a line of this round trip. */
 static bool is_long_line(const smux_engine *e, const struct smux__tuning *tuning)
 {
@@ -209,7 +215,7 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     uint64_t idle_us = tuning->dry_us != SMUX_NEVER ? e->now_us - tuning->dry_us : 0;
     int32_t unread = (int32_t)(tuning->edge - stream->consumed);
     bool was_idle = idle_us > 0 && idle_us >= round_us / 16;
-    bool has_read = unread <= (int32_t)(tuning->window / 4);
+    bool has_read = unread <= (int32_t)(offered(tuning) / 4);
 
     tuning->asked_us = SMUX_NEVER;
     if (tuning->answers < SAMPLES) {
@@ -229,7 +235,7 @@ static void mind_pauses(smux_engine *e, struct smux__tuning *tuning)
 {
     const struct smux_estream *stream = tuning->stream;
 
-    if (tuning->stopped_us >= PAUSE_US && stream->traffic->in.len <= tuning->window / 4) {
+    if (tuning->stopped_us >= PAUSE_US && stream->traffic->in.len <= offered(tuning) / 4) {
         tuning->stopped_us = 0;
         grow(e, tuning, tuning->window);
     }
@@ -275,7 +281,8 @@ static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_u
     if (used == 0 && tuning->room == 0) {
         smux__tune_forget(e, stream);
     }
-    if (!smux__stream_is(stream, STREAM_FIN_RCVD) && stream->advertised > window) {
+    if (!smux__stream_is(stream, STREAM_FIN_RCVD) && stream->error == SMUX_OK &&
+        stream->advertised > window) {
         stream->flags |= STREAM_UPD_DUE;
         smux__send_schedule(e, stream);
     }

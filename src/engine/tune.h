@@ -16,7 +16,7 @@
  *
  * An application that reads in bursts lets the window fill up, and then reads all that came and
  * what follows. The line is idle from the last byte that the window allows to the update that
- * allows more. If that was a millisecond or more, and the application comes to have read nearly
+ * allows more. If that was five milliseconds or more, and the application comes to have read nearly
  * everything before the window is full again, it doubles, too.
  *
  * It halves, second by second, while four times of what is read in such a round would still fit

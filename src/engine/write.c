@@ -103,9 +103,13 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
     if (*out_len > 0 && *out_len < len) { /* by the limits, or for want of memory */
         stream->flags |= STREAM_WANTS_SPACE;
     }
+    if (*out_len == 0) {
+        smux__stream_rest(e, stream);
+        return SMUX_ENOMEM;
+    }
     e->send_queued += *out_len;
     smux__send_schedule_data(e, stream);
-    return *out_len > 0 ? SMUX_OK : SMUX_ENOMEM;
+    return SMUX_OK;
 }
 
 int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want,
@@ -123,6 +127,7 @@ int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want
                                     false);
     }
     if (chunk == NULL) {
+        smux__stream_rest(e, stream);
         return SMUX_ENOMEM;
     }
     size_t room = smux__chunk_room(chunk);
@@ -141,6 +146,7 @@ void smux_estream_write_commit(smux_engine *e, smux_estream *stream, size_t len)
     stream->traffic->out.len += (uint32_t)len;
     e->send_queued += len;
     smux__queue_drop_empty_tail(&stream->traffic->out, &e->pool);
+    smux__stream_rest(e, stream);
     smux__send_schedule_data(e, stream);
 }
 
@@ -162,6 +168,7 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
         loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
     }
     if (loan == NULL) {
+        smux__stream_rest(e, stream);
         return SMUX_ENOMEM;
     }
     smux__queue_push(&stream->traffic->out, loan);

@@ -437,6 +437,7 @@ static bool waiter_should_receive(const struct smux__waiter *waiter)
 
     return session->receiver == waiter &&
            (!session->read_dry ||
+            session->send_failed || /* which a read that finds nothing tells */
             (transport->ops->pending != NULL && transport->ops->pending(transport->ctx)));
 }
 

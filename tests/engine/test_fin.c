@@ -286,6 +286,36 @@ START_TEST(FIN_7_linger_begins_when_what_waited_is_taken_back)
 }
 END_TEST
 
+/* The stream has a turn to send when it has nothing to send any more, and must wait instead. */
+START_TEST(FIN_7_linger_begins_when_a_loan_is_taken_back_half_way)
+{
+    struct smux_config config = linger_config((unsigned)_i, 250);
+    static uint8_t data[200000];
+    smux_estream *stream;
+    struct smux_iov iov[8];
+    struct wire w;
+    size_t kept;
+
+    stream = start_server_with(&w, &config, FEED_WHOLE);
+    wire_fin(&w, 3);
+    ck_assert_int_eq(smux_estream_lend(w.engine, stream, data, sizeof(data)), SMUX_OK);
+    ck_assert_int_gt(smux_engine_send_iov(w.engine, iov, 8, w.now), 0);
+    smux_engine_send_commit(w.engine, 10000, w.now); /* the transport is full */
+    ck_assert_int_eq(smux_estream_shutdown(w.engine, stream), SMUX_OK);
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, stream, &kept), SMUX_OK);
+    ck_assert_uint_gt(kept, 10000);
+    ck_assert_uint_lt(kept, sizeof(data));
+    wire_pump(&w);
+    ck_assert_uint_eq(wire_stats(&w).frames_out.fin, 0);
+    for (int i = 0; i < 10; i++) { /* what the transport takes late restarts the wait */
+        wire_sleep(&w, 60);
+        wire_pump(&w);
+    }
+    ck_assert_uint_eq(wire_stats(&w).frames_out.fin, 1);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(FIN_7_abort_and_drain_do_not_linger)
 {
     struct smux_config config = linger_config(1, 5000);
@@ -614,6 +644,7 @@ int main(void)
     add_every_split(tc, FIN_7_no_linger_without_data_or_before_the_fin_of_the_peer);
     add_every_split(tc, FIN_7_v2_linger_ends_when_all_is_acknowledged);
     tcase_add_test(tc, FIN_7_linger_begins_when_what_waited_is_taken_back);
+    tcase_add_loop_test(tc, FIN_7_linger_begins_when_a_loan_is_taken_back_half_way, 1, 3);
     add_every_split(tc, FIN_7_abort_and_drain_do_not_linger);
     add_every_split(tc, FIN_9_writer_without_credit_gives_up_after_the_fin_of_the_peer);
     add_every_split(tc, FIN_9_without_the_fin_of_the_peer_there_is_no_limit);

@@ -215,6 +215,19 @@ START_TEST(busy_streams_share_half_a_megabyte_of_a_short_line)
 }
 END_TEST
 
+/* Readers that are slower than the line do not grow either when there are several of them. */
+START_TEST(slow_readers_beside_each_other_do_not_grow)
+{
+    line_start(&line, 20000 * MBIT, 0, NULL, NULL);
+    for (int i = 0; i < _i; i++) {
+        (void)line_open(&line, 2000000);
+    }
+    line_run(&line, 5000000);
+    ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    line_stop(&line);
+}
+END_TEST
+
 /* The budget falls with a window, below what others hold: that is a pause like any other, in which
  * silence of the peer does not count [KA-5]. */
 START_TEST(KA_5_a_budget_that_falls_is_a_pause)
@@ -271,6 +284,7 @@ int main(void)
     tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
     tcase_add_test(tc, busy_streams_share_the_line);
     tcase_add_loop_test(tc, busy_streams_share_half_a_megabyte_of_a_short_line, 2, 9);
+    tcase_add_loop_test(tc, slow_readers_beside_each_other_do_not_grow, 2, 17);
     tcase_add_test(tc, KA_5_a_budget_that_falls_is_a_pause);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
