@@ -463,9 +463,18 @@ static bool waits_for_the_time(const smux_engine *e)
            (e->undated & ~(unsigned)SMUX__MOMENT_READ) != 0;
 }
 
+/* What calls on streams have freed is not planned for yet. */
+static uint64_t trim_at(const smux_engine *e)
+{
+    bool planned = e->trim_at_us != SMUX_NEVER || e->pool.cached == 0;
+
+    return planned ? e->trim_at_us : e->now_us + TRIM_US;
+}
+
 uint64_t smux_engine_deadline(const smux_engine *e)
 {
-    uint64_t first = e->trim_at_us < e->tuner.look_at_us ? e->trim_at_us : e->tuner.look_at_us;
+    uint64_t trim_us = trim_at(e);
+    uint64_t first = trim_us < e->tuner.look_at_us ? trim_us : e->tuner.look_at_us;
     const uint64_t others[] = {nop_at(e),   silence_at(e), frame_at(e),  send_stall_at(e),
                                stall_at(e), idle_at(e),    refusal_at(e)};
 

@@ -41,10 +41,10 @@ static void trim_records(struct smux__pool *pool, struct smux__records *records,
 
 void smux__pool_trim(struct smux__pool *pool, size_t keep)
 {
+    for (unsigned i = 0; i < SMUX__RECORD_KINDS; i++) { /* many and small: they cost most to keep */
+        trim_records(pool, &pool->records[i], keep);
+    }
     for (unsigned i = SMUX__CHUNK_CLASSES; i-- > 0;) {
         trim_chunks(pool, &pool->free_list[i], keep);
-    }
-    for (unsigned i = 0; i < SMUX__RECORD_KINDS; i++) {
-        trim_records(pool, &pool->records[i], keep);
     }
 }

@@ -87,7 +87,7 @@ struct end {
 struct model {
     struct end ends[2][STREAMS];
     uint8_t pipes[2][PIPE];
-    uint64_t pipe_len[2];
+    size_t pipe_len[2];
     uint64_t now;
     struct audit audits[2]; /* their streams are saved apart */
 };
@@ -123,7 +123,7 @@ static void seen_grow(void)
     x.seen = calloc(old_size * 2, sizeof(uint64_t));
     must(x.seen != NULL, "no memory for the test");
     for (size_t i = 0; i < old_size; i++) {
-        size_t at = old[i] & x.seen_mask;
+        size_t at = (size_t)old[i] & x.seen_mask;
 
         while (old[i] != 0 && x.seen[at] != 0) {
             at = (at + 1) & x.seen_mask;
@@ -136,7 +136,7 @@ static void seen_grow(void)
 /* Returns false if it was there already. */
 static bool seen_add(uint64_t hash)
 {
-    size_t at = hash & x.seen_mask;
+    size_t at = (size_t)hash & x.seen_mask;
 
     for (; x.seen[at] != 0; at = (at + 1) & x.seen_mask) {
         if (x.seen[at] == hash) {

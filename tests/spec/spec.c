@@ -10,8 +10,9 @@
 
 /* --- how a case ends ------------------------------------------------------------------------ */
 
-static _Noreturn void leave(struct conn *c, enum spec_verdict verdict, const char *format,
-                            va_list args)
+__attribute__((format(printf, 3, 0))) static _Noreturn void leave(struct conn *c,
+                                                                  enum spec_verdict verdict,
+                                                                  const char *format, va_list args)
 {
     struct spec_test *test = c->test;
 
