@@ -12,6 +12,9 @@
 #include "relay_move.h"
 #include "values.h"
 
+/* How long the local side may take nothing of what came before its session broke. */
+#define BROKEN_GRACE_MS 5000u
+
 static uint64_t now_ms(const struct relay *relay)
 {
     return uv_now(&relay->link->app->loop);
@@ -155,11 +158,32 @@ static void relay_arm_timer(struct relay *relay)
     uv_timer_start(&relay->timer, on_timer, end > now_ms(relay) ? end - now_ms(relay) : 0, 0);
 }
 
+/* The session broke: what came before is for the local side, as long as that takes it. */
+static bool session_is_broken(const struct relay *relay)
+{
+    int error = smux_engine_error(relay->link->engine);
+
+    return error != SMUX_OK && error != SMUX_EOF;
+}
+
+static void on_broken_timer(struct relay *relay)
+{
+    uint64_t silent = now_ms(relay) - relay->active_ms;
+
+    if (silent >= BROKEN_GRACE_MS) {
+        relay_end(relay, OUTCOME_CUT, smux_strerror(smux_engine_error(relay->link->engine)));
+    } else {
+        uv_timer_start(&relay->timer, on_timer, BROKEN_GRACE_MS - silent, 0);
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct relay *relay = timer->data;
 
-    if (relay->up == HALF_ENDED && !settings_of(relay)->half_close) {
+    if (session_is_broken(relay)) {
+        on_broken_timer(relay);
+    } else if (relay->up == HALF_ENDED && !settings_of(relay)->half_close) {
         relay_end(relay, OUTCOME_CLEAN, "closewait");
     } else if (now_ms(relay) - relay->active_ms >= settings_of(relay)->half_close_timeout) {
         relay_end(relay, OUTCOME_CUT, "half-close timeout");
@@ -255,6 +279,9 @@ void relay_on_session_end(struct relay *relay)
     }
     if (relay->joined) {
         relay_step(relay, true, !relay->down_waits);
+        if (!relay_is_over(relay) && session_is_broken(relay)) {
+            uv_timer_start(&relay->timer, on_timer, BROKEN_GRACE_MS, 0);
+        }
     } else if (!relay_has_legacy(relay)) {
         relay_end(relay, OUTCOME_CUT, smux_strerror(smux_engine_error(relay->link->engine)));
     }
