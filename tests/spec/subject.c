@@ -325,10 +325,12 @@ static void verb_sink(struct visit *v)
 static void verb_half(struct visit *v)
 {
     uint64_t n;
+    int status;
 
     smux_stream_shutdown(v->stream);
     await_release(v->room, 0);
-    outcome_put(v->arguments, n, drain(v, &n));
+    status = drain(v, &n);
+    outcome_put(v->arguments, n, status);
 }
 
 static void verb_twice(struct visit *v)
