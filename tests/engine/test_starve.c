@@ -9,6 +9,7 @@
 #include "duo.h"
 
 #include "support/frames.h"
+#include "support/starve.h"
 #include "support/suite.h"
 
 #include <string.h>
@@ -436,8 +437,9 @@ static const struct scenario {
 #define N_SCENARIOS ((int)(sizeof(scenarios) / sizeof(scenarios[0])))
 
 /* The n-th allocation fails; 0 for none. Returns whether there was one. */
-static bool play(const struct scenario *scenario, uint64_t n, bool on)
+static bool play(const void *arg, unsigned n, bool on)
 {
+    const struct scenario *scenario = arg;
     struct smux_config config = duo_config();
     struct heap heap;
 
@@ -457,16 +459,8 @@ static bool play(const struct scenario *scenario, uint64_t n, bool on)
 START_TEST(K1_every_allocation_fails)
 {
     const struct scenario *scenario = &scenarios[_i];
-    uint64_t step = 100 / (uint64_t)suite_rounds(100); /* slow builds leave some out */
 
-    (void)play(scenario, 0, false);
-    for (int on = 0; on < 2; on++) {
-        uint64_t n = 1;
-        while (play(scenario, n, on)) {
-            n += step;
-        }
-        ck_assert_msg(n > 1, "%s allocates nothing", scenario->name);
-    }
+    starve(play, scenario, scenario->name);
 }
 END_TEST
 

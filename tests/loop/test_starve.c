@@ -11,6 +11,7 @@
 #include "ends.h"
 #include "faults.h"
 #include "scarce.h"
+#include "starve.h"
 #include "suite.h"
 
 #include <smux/uv.h>
@@ -211,8 +212,9 @@ static void exchange(const struct scenario *scenario)
 }
 
 /* The n-th allocation fails; 0 for none. Returns whether there was one. */
-static bool play(const struct scenario *scenario, unsigned n, bool on)
+static bool play(const void *arg, unsigned n, bool on)
 {
+    const struct scenario *scenario = arg;
     unsigned fds = faults_open_fds();
 
     memset(&caller, 0, sizeof caller);
@@ -227,20 +229,12 @@ static bool play(const struct scenario *scenario, unsigned n, bool on)
 START_TEST(K1_every_allocation_fails)
 {
     const struct scenario *scenario = &scenarios[_i];
-    unsigned step = 100 / (unsigned)suite_rounds(100); /* slow builds leave some out */
 
     uv_loop_t first; /* libuv keeps descriptors of its own from the first loop on */
 
     ck_assert_int_eq(uv_loop_init(&first), 0);
     ck_assert_int_eq(uv_loop_close(&first), 0);
-    (void)play(scenario, 0, false);
-    for (int on = 0; on < 2; on++) {
-        unsigned n = 1;
-        while (play(scenario, n, on)) {
-            n += step;
-        }
-        ck_assert_msg(n > 1, "%s allocates nothing", scenario->name);
-    }
+    starve(play, scenario, scenario->name);
 }
 END_TEST
 

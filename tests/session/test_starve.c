@@ -13,6 +13,7 @@
 #include "faults.h"
 #include "flow.h"
 #include "scarce.h"
+#include "starve.h"
 #include "suite.h"
 
 #include <stdatomic.h>
@@ -480,8 +481,9 @@ static bool nothing_is_left(void *arg)
 }
 
 /* The n-th allocation fails; 0 for none. Returns whether there was one. */
-static bool play(const struct scenario *scenario, unsigned n, bool on)
+static bool play(const void *arg, unsigned n, bool on)
 {
+    const struct scenario *scenario = arg;
     unsigned fds = faults_open_fds();
 
     patience_ms = n == 0 ? 5000 : PATIENCE_MS;
@@ -495,16 +497,8 @@ static bool play(const struct scenario *scenario, unsigned n, bool on)
 START_TEST(K1_every_allocation_fails)
 {
     const struct scenario *scenario = &scenarios[_i];
-    unsigned step = 100 / (unsigned)suite_rounds(100); /* slow builds leave some out */
 
-    (void)play(scenario, 0, false);
-    for (int on = 0; on < 2; on++) {
-        unsigned n = 1;
-        while (play(scenario, n, on)) {
-            n += step;
-        }
-        ck_assert_msg(n > 1, "%s allocates nothing", scenario->name);
-    }
+    starve(play, scenario, scenario->name);
 }
 END_TEST
 
