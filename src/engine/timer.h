@@ -55,7 +55,7 @@ static inline void smux__timer_start(struct smux__timer_list *list, struct smux_
 
 static inline void smux__timer_stop(struct smux__timer *timer)
 {
-    if (timer->next != NULL) {
+    if (smux__timer_running(timer)) {
         timer->prev->next = timer->next;
         timer->next->prev = timer->prev;
         timer->next = NULL;
