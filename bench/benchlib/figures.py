@@ -80,7 +80,7 @@ def memory(context, table):
     """Memory of an idle stream end against their number."""
     ours = {"heap": [], "resident": []}
     for streams in IDLE_STREAMS:
-        end = bench(context, "--mode", "idle", "-P", str(streams), "-t", "0.2", "-O", "0.1",
+        end = bench(context, "--mode", "idle", "-P", str(streams), "-t", "0.2", "-O", "3",
                     "--vs", "v2")[0]["end"]
         ours["heap"].append((streams, f"{end['heap_per_stream']:.1f}"))
         ours["resident"].append((streams, f"{end['rss_per_stream']:.1f}"))
