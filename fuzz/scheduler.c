@@ -43,7 +43,7 @@ struct since {
     bool valid;
     bool in_step;   /**< both had had their quantum of the round */
     int64_t sent;   /**< difference of what they had sent */
-    int64_t credit; /**< difference of their credit */
+    int64_t credit; /**< difference of their credit in this round */
 };
 
 struct model {
@@ -168,13 +168,21 @@ static bool has_had(const struct model *m, unsigned i)
     return m->streams[i].round == m->classes[m->streams[i].class].round;
 }
 
+/* What a stream may send in this round, whether it has been given its quantum yet or not. */
+static int64_t credit_of(const struct model *m, unsigned i)
+{
+    const struct model_stream *s = &m->streams[i];
+
+    return s->deficit + (has_had(m, i) ? 0 : quantum(m, s));
+}
+
 static void begin_since(struct model *m, unsigned i, unsigned j)
 {
     m->since[i][j] = (struct since){
         .valid = are_equals(m, i, j),
         .in_step = has_had(m, i) && has_had(m, j),
         .sent = m->sent[i] - m->sent[j],
-        .credit = m->streams[i].deficit - m->streams[j].deficit,
+        .credit = credit_of(m, i) - credit_of(m, j),
     };
 }
 
