@@ -382,6 +382,9 @@ static inline void smux__stream_warn(smux_engine *e, struct smux_estream *stream
     }
 }
 
+/* Tells whether an update would tell anything new: one that does not costs a glitch at the peer. */
+bool smux__stream_has_update(const smux_engine *e, const struct smux_estream *stream);
+
 /* Chooses the window to advertise, and notes that it was [UPD-1, BKT-7]. */
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream);
 

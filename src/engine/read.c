@@ -82,6 +82,12 @@ void smux__stream_warn_now(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+bool smux__stream_has_update(const smux_engine *e, const struct smux_estream *stream)
+{
+    return stream->consumed != stream->updated_at || !smux__stream_is(stream, STREAM_UPD_SENT) ||
+           choose_window(e, stream) != stream->advertised;
+}
+
 uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_UPD_SENT)) {

@@ -340,6 +340,10 @@ static bool form_update(smux_engine *e, struct smux_estream *stream)
     if (!smux__stream_is(stream, STREAM_UPD_DUE)) {
         return true;
     }
+    if (!smux__stream_has_update(e, stream)) { /* has grown, but the budget has no room for it */
+        stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
+        return true;
+    }
     uint8_t *p = smux__outbox_pack(&e->outbox, &e->pool, SMUX__HEADER_LEN + SMUX__UPD_LEN);
     if (p == NULL) {
         return false;
