@@ -134,13 +134,18 @@ static void model_sent(struct model *m, struct model_stream *s, int64_t len)
         class->fresh_left = class->unit * SMUX_WEIGHT_DEFAULT * 16;
     }
     if (s->deficit <= 0) {
+        settle(m, s);
+    }
+    if (s->deficit <= 0) {
         enter(m, s, false);
     }
 }
 
 static void model_set(struct model *m, struct model_stream *s, unsigned class, unsigned weight)
 {
-    settle(m, s);
+    if (class != s->class || !s->in || s->fresh) {
+        settle(m, s);
+    }
     s->weight = weight;
     s->deficit = s->deficit < quantum(m, s) ? s->deficit : quantum(m, s);
     if (class != s->class) {

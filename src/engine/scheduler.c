@@ -119,8 +119,9 @@ void smux__scheduler_leave(struct smux__scheduler *scheduler, struct smux_estrea
     }
 }
 
-/* The stream is the first of those that wait and has used up its credit. If it has got its
- * quantum of this round already, so have all behind it: the next round begins. */
+/* The stream is the first of those that wait and has used up its credit. Those that come into
+ * `waiting` have had their quantum of the round. So if the first one has got it already, so have
+ * all behind it: the next round begins. */
 static void grant_turn(const struct smux__scheduler *scheduler, struct smux__class *class,
                        struct smux_estream *stream)
 {
@@ -177,6 +178,9 @@ void smux__scheduler_sent(struct smux__scheduler *scheduler, struct smux_estream
         allow_fresh(class);
     }
     if (stream->deficit <= 0) {
+        settle_credit(class, stream); /* rounds may have passed while it was fresh */
+    }
+    if (stream->deficit <= 0) {
         requeue(class, stream);
     }
 }
@@ -188,15 +192,19 @@ void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream 
 
     struct smux__class *class = class_of(scheduler, stream);
 
-    settle_credit(class, stream);
-    if (joined && priority != stream->priority) {
+    bool moves = priority != stream->priority;
+
+    if (moves || !joined || smux__stream_is(stream, STREAM_IN_FRESH)) {
+        settle_credit(class, stream); /* one that waits gets it in its turn, after those before it */
+    }
+    if (joined && moves) {
         smux__scheduler_leave(scheduler, stream);
     }
     stream->weight = weight & WEIGHT_MASK;
     if (stream->deficit > quantum(class, stream)) {
         stream->deficit = quantum(class, stream);
     }
-    if (priority == stream->priority) {
+    if (!moves) {
         return;
     }
     stream->priority = priority & PRIORITY_MASK;
