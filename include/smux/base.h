@@ -218,6 +218,41 @@ struct smux_frame_counts {
     uint64_t upd; /**< window updates */
 };
 
+/**
+ * X(limit, name) for what limits do; docs/RELIABILITY.md has them in a table. The names are words
+ * for logs.
+ */
+#define SMUX_LIMIT_MAP(X)                                                                          \
+    X(REFUSED_STREAMS, "refused_streams")       /* max_remote_streams: a stream refused */         \
+    X(REFUSED_BACKLOG, "refused_backlog")       /* accept_backlog: a stream refused */             \
+    X(REFUSED_LATE, "refused_late")             /* accept_timeout_ms: a stream refused */          \
+    X(REFUSED_MEMORY, "refused_memory")         /* no memory: a stream refused */                  \
+    X(DROPPED_SYNS, "dropped_syns")             /* max_refusals: refused without an answer */      \
+    X(ABORTED_WINDOW, "aborted_window")         /* stream with data far beyond its window */       \
+    X(ABORTED_CONSUMED, "aborted_consumed")     /* stream credited for more than was sent */       \
+    X(ABORTED_STALL, "aborted_stall")           /* stall_timeout_ms: a stream aborted */           \
+    X(ABORTED_HALF_CLOSE, "aborted_half_close") /* half_close_timeout_ms: a stream aborted */      \
+    X(ABORTED_MEMORY, "aborted_memory")         /* no memory for its data: a stream aborted */     \
+    X(FORGOTTEN_DISCARDS, "forgotten_discards") /* max_discards, 1 MiB, 5 min: not credited */     \
+    X(BLOCKED_WRITES, "blocked_writes")         /* max_send_buffer and that of a stream */         \
+    X(ENDED_FLOOD, "ended_flood")               /* glitch_burst: the session ended */              \
+    X(ENDED_KEEPALIVE, "ended_keepalive")       /* keepalive_timeout_ms: the session ended */      \
+    X(ENDED_FRAME, "ended_frame")               /* frame_timeout_ms: the session ended */          \
+    X(ENDED_SEND_STALL, "ended_send_stall")     /* send_stall_timeout_ms: the session ended */     \
+    X(ENDED_IDLE, "ended_idle")                 /* idle_timeout_ms: the session ended */
+
+/** What a limit did, for smux_session_stats.limits; see SMUX_LIMIT_MAP. */
+enum smux_limit {
+#define SMUX_LIMIT_ENUM(limit, name) SMUX_LIMIT_##limit,
+    SMUX_LIMIT_MAP(SMUX_LIMIT_ENUM)
+#undef SMUX_LIMIT_ENUM
+    SMUX_LIMIT_COUNT /**< how many there are */
+};
+
+/** Returns the name of a limit such as "refused_streams", NULL for any other number. Static
+ *  memory. */
+SMUX_API const char *smux_limit_name(unsigned limit);
+
 /** Counters of a session. All since its start, except those called "now". */
 struct smux_session_stats {
     struct smux_frame_counts frames_in;  /**< received */
@@ -240,9 +275,11 @@ struct smux_session_stats {
     uint64_t windows_grown;     /**< times a window that tunes itself grew */
     uint64_t receive_pauses;    /**< times the budget was exhausted */
     uint64_t receive_paused_us; /**< total time of these pauses */
-    uint32_t streams_now;       /**< in the table now */
-    uint32_t backlog_now;       /**< waiting to be accepted now */
-    uint32_t receive_buffer;    /**< bytes of memory charged to the budget now */
+    uint64_t limits[SMUX_LIMIT_COUNT]; /**< how often each limit did something, by enum
+                                            smux_limit */
+    uint32_t streams_now;              /**< in the table now */
+    uint32_t backlog_now;              /**< waiting to be accepted now */
+    uint32_t receive_buffer;           /**< bytes of memory charged to the budget now */
     uint32_t receive_budget; /**< its limit now: max_receive_buffer and what windows have grown */
     uint32_t credit_now;     /**< v2: credit granted and not yet used by the peer, now */
     uint32_t send_buffer;    /**< bytes accepted from writers and not yet formed into frames */

@@ -175,6 +175,15 @@ void smux_engine_fail(smux_engine *e, int status, const char *why)
     smux__engine_fail(e, status, why);
 }
 
+/* A limit ends the session. */
+static void end_by(smux_engine *e, enum smux_limit limit, int status, const char *why)
+{
+    if (e->error == SMUX_OK) {
+        e->stats.limits[limit]++;
+        smux__engine_fail(e, status, why);
+    }
+}
+
 int smux_engine_error(const smux_engine *e)
 {
     return e->error;
@@ -200,7 +209,7 @@ void smux__engine_glitch(smux_engine *e, uint32_t price)
     }
     g->level += price;
     if (g->level > e->config.glitch_burst) {
-        smux__engine_fail(e, SMUX_EFLOOD, NULL);
+        end_by(e, SMUX_LIMIT_ENDED_FLOOD, SMUX_EFLOOD, NULL);
     }
 }
 
@@ -509,6 +518,7 @@ static void abort_largest(smux_engine *e)
     }
     e->last_read_us = e->now_us;
     if (largest != NULL) {
+        e->stats.limits[SMUX_LIMIT_ABORTED_STALL]++;
         smux__stream_abort(e, largest, SMUX_ESTALLED);
     }
 }
@@ -537,13 +547,15 @@ int smux_engine_tick(smux_engine *e, uint64_t now_us)
     smux__stream_timers_run(e);
     excuse_absence(e);
     if (e->now_us >= silence_at(e)) {
-        smux__engine_fail(e, SMUX_ETIMEDOUT, NULL);
+        end_by(e, SMUX_LIMIT_ENDED_KEEPALIVE, SMUX_ETIMEDOUT, NULL);
     } else if (e->now_us >= frame_at(e)) {
-        smux__engine_fail(e, SMUX_ETIMEDOUT, "a frame did not arrive completely in time");
+        end_by(e, SMUX_LIMIT_ENDED_FRAME, SMUX_ETIMEDOUT,
+               "a frame did not arrive completely in time");
     } else if (e->now_us >= send_stall_at(e)) {
-        smux__engine_fail(e, SMUX_ETIMEDOUT, "the peer takes no data");
+        end_by(e, SMUX_LIMIT_ENDED_SEND_STALL, SMUX_ETIMEDOUT, "the peer takes no data");
     } else if (e->now_us >= idle_at(e)) {
-        smux__engine_fail(e, SMUX_ECLOSED, "no streams for longer than idle_timeout_ms");
+        end_by(e, SMUX_LIMIT_ENDED_IDLE, SMUX_ECLOSED,
+               "no streams for longer than idle_timeout_ms");
     }
     if (e->now_us >= stall_at(e)) {
         abort_largest(e);

@@ -29,6 +29,16 @@ static void refuse(smux_engine *e, uint32_t id)
     smux__send_refusal(e, id);
 }
 
+/* [RCV-4] */
+static void refuse_excess(smux_engine *e, uint32_t id)
+{
+    if (!e->draining) {
+        bool full = e->n_remote >= e->config.max_remote_streams;
+        e->stats.limits[full ? SMUX_LIMIT_REFUSED_STREAMS : SMUX_LIMIT_REFUSED_BACKLOG]++;
+    }
+    refuse(e, id);
+}
+
 /* [RCV-3] */
 static void admit(smux_engine *e, uint32_t id)
 {
@@ -40,6 +50,7 @@ static void admit(smux_engine *e, uint32_t id)
         stream = NULL;
     }
     if (stream == NULL) {
+        e->stats.limits[SMUX_LIMIT_REFUSED_MEMORY]++;
         refuse(e, id); /* [R10] */
         return;
     }
@@ -75,8 +86,8 @@ void smux__receive_syn(smux_engine *e, uint32_t id)
         smux__engine_glitch(e, 1);
     } else if (may_accept(e)) {
         admit(e, id);
-    } else { /* [RCV-4] */
-        refuse(e, id);
+    } else {
+        refuse_excess(e, id);
     }
 }
 
@@ -157,6 +168,7 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
         e->stats.upd_stale++;
         break;
     case SMUX__UPDATE_AHEAD: /* [RCV-18] */
+        e->stats.limits[SMUX_LIMIT_ABORTED_CONSUMED]++;
         smux__stream_abort(e, stream, SMUX_ECONSUMED);
         smux__engine_glitch(e, 100);
         break;
@@ -180,6 +192,7 @@ static void discard(smux_engine *e, struct smux_estream *stream, uint32_t len)
     if (stream->discarded <= SMUX__DISCARD_CREDIT) {
         smux__stream_consumed(e, stream, len);
     } else if (smux__stream_is(stream, STREAM_DISCARD)) {
+        e->stats.limits[SMUX_LIMIT_FORGOTTEN_DISCARDS]++;
         smux__stream_end_discard(e, stream);
     }
 }
@@ -200,6 +213,7 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
         return NULL;
     }
     if (overruns(e, stream, len)) { /* [UPD-9] */
+        e->stats.limits[SMUX_LIMIT_ABORTED_WINDOW]++;
         smux__stream_abort(e, stream, SMUX_EWINDOW);
         smux__engine_glitch(e, 100);
         return NULL;
@@ -272,6 +286,7 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
     }
     if (n < len - done) {
         e->stats.payload_discarded += len - done - n;
+        e->stats.limits[SMUX_LIMIT_ABORTED_MEMORY]++;
         smux__stream_abort(e, stream, SMUX_ENOMEM);
     }
 }

@@ -271,6 +271,7 @@ void smux__send_refusal(smux_engine *e, uint32_t id)
     struct smux__refusals *r = &e->refusals;
 
     if (r->count == e->config.max_refusals || !have_ring(e)) {
+        e->stats.limits[SMUX_LIMIT_DROPPED_SYNS]++;
         smux__engine_glitch(e, 10);
         return;
     }

@@ -1,5 +1,6 @@
 /*
- * status.c - names and texts of the status codes, and the version of the library.
+ * status.c - names and texts of the status codes, names of the limits, and the version of the
+ * library.
  */
 #include <smux/base.h>
 
@@ -32,6 +33,17 @@ const char *smux_status_name(int status)
     default:
         return "SMUX_?";
     }
+}
+
+const char *smux_limit_name(unsigned limit)
+{
+    static const char *const names[] = {
+#define LIMIT_NAME(limit, name) name,
+        SMUX_LIMIT_MAP(LIMIT_NAME)
+#undef LIMIT_NAME
+    };
+
+    return limit < SMUX_LIMIT_COUNT ? names[limit] : NULL;
 }
 
 bool smux_status_is_fatal(int status)

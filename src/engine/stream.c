@@ -121,6 +121,7 @@ void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind 
 static void refuse_late(smux_engine *e, struct smux_estream *stream)
 {
     e->stats.streams_refused++;
+    e->stats.limits[SMUX_LIMIT_REFUSED_LATE]++;
     cut(e, stream, SMUX_EABORTED);
 }
 
@@ -180,6 +181,7 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream, enum smux
         smux__send_schedule(e, stream);
         break;
     case TIMER_HALF_CLOSE:
+        e->stats.limits[SMUX_LIMIT_ABORTED_HALF_CLOSE]++;
         smux__stream_abort(e, stream, SMUX_EPIPE);
         break;
     case TIMER_LINGER:
@@ -189,6 +191,7 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream, enum smux
         tail_update_over(e, stream);
         break;
     case TIMER_DISCARD:
+        e->stats.limits[SMUX_LIMIT_FORGOTTEN_DISCARDS]++;
         smux__stream_settle(e, stream);
         break;
     case TIMER_NONE:  /* unreachable: it does not run */
@@ -380,6 +383,7 @@ static void begin_discard(smux_engine *e, struct smux_estream *stream)
     smux__stream_timer_cancel(stream);
     (void)smux__stream_timer_start(e, stream, TIMER_DISCARD); /* it is engaged */
     if (e->n_discards > e->config.max_discards) {
+        e->stats.limits[SMUX_LIMIT_FORGOTTEN_DISCARDS]++;
         struct smux__timer *oldest = smux__timer_list_first(&e->timers[TIMER_DISCARD]);
         smux__stream_end_discard(e, oldest != NULL ? timer_stream(oldest) : stream);
     }

@@ -79,6 +79,7 @@ static int begin_write(smux_engine *e, struct smux_estream *stream, uint32_t *ou
     }
     *out_space = write_space(e, stream);
     if (*out_space == 0) {
+        e->stats.limits[SMUX_LIMIT_BLOCKED_WRITES]++;
         stream->flags |= STREAM_WANTS_SPACE;
         return SMUX_EAGAIN;
     }
