@@ -160,6 +160,14 @@ SMUX_API void smux_engine_drain(smux_engine *engine);
 /** Tells whether everything accepted from the application has been taken by the transport. */
 SMUX_API bool smux_engine_drained(const smux_engine *engine);
 
+/**
+ * Lets the session hold 4 KiB of unread data instead of its whole budget, or goes back to that:
+ * for a process that is short of memory. While it is on, frames are taken as long as the
+ * application keeps up, and what is unread already stays; it is a pause like any other [BKT-4],
+ * so the silence of the peer does not count meanwhile. Ask smux_engine_wants_read() afterwards.
+ */
+SMUX_API void smux_engine_throttle(smux_engine *engine, bool on);
+
 /** Returns the number of streams in the table: open, half-closed and finishing ones. */
 SMUX_API uint32_t smux_engine_num_streams(const smux_engine *engine);
 

@@ -110,6 +110,8 @@ struct smux_engine {
     uint64_t paused_since_us; /* budget exhausted since; SMUX_NEVER if not */
     uint64_t last_read_us;    /* last time a paused session was read from */
     uint64_t trim_at_us;      /* when unused memory is given back */
+    uint64_t admits_below;    /* charge up to which frames are taken [BKT-4] */
+    bool throttled;           /* see smux_engine_throttle() */
     bool peer_sent_nop;
     bool nop_due;
     uint64_t nop_ends_at;     /* stats.wire_out behind the last NOP [KA-6] */
@@ -194,10 +196,22 @@ static inline uint64_t smux__engine_budget(const smux_engine *e)
     return e->config.max_receive_buffer + e->tuner.growth;
 }
 
+/* Unread data of a session that is throttled. */
+#define SMUX__THROTTLED_BUDGET 4096u
+
+/* The budget has changed, or what may be used of it. */
+static inline void smux__engine_set_admission(smux_engine *e)
+{
+    uint64_t budget = smux__engine_budget(e);
+
+    e->admits_below =
+        e->throttled && budget > SMUX__THROTTLED_BUDGET ? SMUX__THROTTLED_BUDGET : budget;
+}
+
 /* Tells whether the budget lets the next frame in [BKT-4]. */
 static inline bool smux__engine_has_budget(const smux_engine *e)
 {
-    return e->pool.charged < smux__engine_budget(e);
+    return e->pool.charged < e->admits_below;
 }
 
 /* Notes the beginning or the end of a pause [BKT-4]. */

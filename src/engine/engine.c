@@ -55,6 +55,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     smux__pool_init(&e->pool, config->allocator, cache_limit(config), sizes);
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
+    smux__engine_set_admission(e);
     smux__send_init(e);
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
@@ -309,6 +310,14 @@ bool smux_engine_drained(const smux_engine *e)
 {
     return e->error != SMUX_OK || (e->n_unfinished == 0 && e->outbox.len == 0 &&
                                    e->control.head == NULL && e->refusals.count == 0);
+}
+
+void smux_engine_throttle(smux_engine *e, bool on)
+{
+    smux__engine_enter(e);
+    e->throttled = on;
+    smux__engine_set_admission(e);
+    smux__decoder_resume(e);
 }
 
 /* --- time -------------------------------------------------------------------------------- */

@@ -105,6 +105,7 @@ static void resize(smux_engine *e, struct smux__tuning *tuning, uint32_t window,
 {
     e->tuner.growth -= tuning->room;
     e->tuner.growth += room;
+    smux__engine_set_admission(e);
     tuning->window = window;
     tuning->room = room;
     if (!e->decoder.busy && !e->intake.under_way) {

@@ -345,6 +345,57 @@ START_TEST(L13_closed_streams_that_are_still_credited)
 }
 END_TEST
 
+START_TEST(L16_throttled_session_takes_only_what_is_read)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    config.keepalive_timeout_ms = 30000;
+    config.keepalive_interval_ms = 10000;
+    config.stall_timeout_ms = SMUX_OFF;
+    stream = start_server(&w, &config, _i);
+    wire_nop(&w);
+    smux_engine_throttle(w.engine, true);
+    for (int i = 0; i < 20; i++) { /* the application keeps up */
+        wire_psh(&w, 3, 20000);
+        expect_read(&w, stream, 20000);
+    }
+    ck_assert(smux_engine_wants_read(w.engine));
+    wire_psh(&w, 3, 20000);
+    ck_assert(!smux_engine_wants_read(w.engine));
+    wire_psh(&w, 3, 20000); /* waits at the transport */
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).unread, 20000);
+    wire_sleep(&w, 100000); /* the peer's silence is our doing */
+    expect_alive(&w);
+    smux_engine_throttle(w.engine, false);
+    ck_assert(smux_engine_wants_read(w.engine));
+    wire_push(&w);
+    expect_read(&w, stream, 40000);
+    expect_no_limit(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(L16_session_with_unread_data_pauses_when_it_is_throttled)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, &config, _i);
+    wire_data(&w, 3, 100000, 10000);
+    ck_assert(smux_engine_wants_read(w.engine));
+    smux_engine_throttle(w.engine, true);
+    ck_assert(!smux_engine_wants_read(w.engine));
+    expect_read(&w, stream, 90000);
+    ck_assert(!smux_engine_wants_read(w.engine));
+    expect_read(&w, stream, 10000);
+    ck_assert(smux_engine_wants_read(w.engine)); /* still throttled, and nothing is unread */
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(L18_frame_that_does_not_come_to_its_end)
 {
     struct smux_config config = wire_config(1);
@@ -438,6 +489,8 @@ int main(void)
     add_every_split(tc, L11_peer_that_takes_no_data);
     add_every_split(tc, L12_session_without_streams);
     add_every_split(tc, L13_closed_streams_that_are_still_credited);
+    add_every_split(tc, L16_throttled_session_takes_only_what_is_read);
+    add_every_split(tc, L16_session_with_unread_data_pauses_when_it_is_throttled);
     add_every_split(tc, L18_frame_that_does_not_come_to_its_end);
     add_every_split(tc, L19_writer_whose_peer_has_finished_and_gives_no_credit);
     tcase_add_test(tc, R10_stream_for_which_there_is_no_memory_is_refused);
