@@ -10,10 +10,6 @@
 #include "options.h"
 #include "usage.h"
 
-/* Output waits and the peer takes nothing: a live peer may pause for minutes, hours it does not.
- * Ends sessions whose peer vanished while they were paused. */
-#define SEND_STALL_TIMEOUT_MS 900000
-
 void settings_free(struct settings *settings)
 {
     free(settings->remotes.items);
@@ -57,7 +53,10 @@ void settings_session_config(const struct settings *settings, struct smux_config
     out_config->accept_backlog = settings->accept_backlog;
     out_config->drain_timeout_ms = settings->drain_timeout;
     out_config->idle_timeout_ms = zero_is_off(settings->idle_timeout);
-    out_config->send_stall_timeout_ms = SEND_STALL_TIMEOUT_MS;
+    out_config->frame_timeout_ms = zero_is_off(settings->frame_timeout);
+    out_config->send_stall_timeout_ms = zero_is_off(settings->send_stall);
+    out_config->stall_timeout_ms =
+        settings->v1_stall == STALL_ABORT ? settings->v1_stall_time : SMUX_OFF;
 }
 
 /* The same rules as the library, in the words of the command line. */

@@ -37,6 +37,12 @@ enum conn_policy {
     POLICY_RR
 };
 
+/* What happens to a session that data nobody reads has filled. */
+enum stall {
+    STALL_PAUSE,
+    STALL_ABORT
+};
+
 /* An option that was given, for the `config` lines of the log. */
 struct option_given {
     const struct option_spec *spec;
@@ -62,6 +68,10 @@ struct settings {
     uint32_t keepalive_timeout;
     bool keepalive_strict;
     uint32_t idle_timeout;
+    uint32_t frame_timeout;
+    uint32_t send_stall;
+    uint32_t v1_stall; /* enum stall */
+    uint32_t v1_stall_time;
 
     bool half_close;
     uint32_t half_close_timeout;
