@@ -161,10 +161,11 @@ SMUX_API void smux_engine_drain(smux_engine *engine);
 SMUX_API bool smux_engine_drained(const smux_engine *engine);
 
 /**
- * Lets the session hold 4 KiB of unread data instead of its whole budget, or goes back to that:
- * for a process that is short of memory. While it is on, frames are taken as long as the
- * application keeps up, and what is unread already stays; it is a pause like any other [BKT-4],
- * so the silence of the peer does not count meanwhile. Ask smux_engine_wants_read() afterwards.
+ * Lets the session hold 4 KiB of unread data and 4 KiB to be sent (and each stream 512 bytes beyond
+ * that) instead of what is configured, or goes back to that: for a process that is short of memory.
+ * Nothing is dropped, and data moves as long as both ends keep up. It is a pause like any other
+ * [BKT-4], so the silence of the peer does not count meanwhile. Ask smux_engine_wants_read()
+ * afterwards.
  */
 SMUX_API void smux_engine_throttle(smux_engine *engine, bool on);
 

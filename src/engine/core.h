@@ -111,6 +111,8 @@ struct smux_engine {
     uint64_t last_read_us;    /* last time a paused session was read from */
     uint64_t trim_at_us;      /* when unused memory is given back */
     uint64_t admits_below;    /* charge up to which frames are taken [BKT-4] */
+    uint32_t max_queued;      /* bytes in all send queues; beyond it a stream may always have */
+    uint32_t queue_floor;     /* so many, as a few stuck ones must not starve the others (L8) */
     bool throttled;           /* see smux_engine_throttle() */
     bool peer_sent_nop;
     bool nop_due;
@@ -196,7 +198,7 @@ static inline uint64_t smux__engine_budget(const smux_engine *e)
     return e->config.max_receive_buffer + e->tuner.growth;
 }
 
-/* Unread data of a session that is throttled. */
+/* What a session may hold that is throttled: unread, or to be sent. */
 #define SMUX__THROTTLED_BUDGET 4096u
 
 /* The budget has changed, or what may be used of it. */

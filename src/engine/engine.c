@@ -13,6 +13,10 @@
 #define READ_TIME_US 1000000u /* until all that arrived meanwhile is read */
 #define FIRST_BUFFER 4096u
 
+/* What a stream may queue beyond the total, and so in a session that is throttled. */
+#define QUEUE_FLOOR           4096u
+#define THROTTLED_QUEUE_FLOOR 512u
+
 /* --- life -------------------------------------------------------------------------------- */
 
 /* What is cached must not count: it stays below an eighth of the budget. */
@@ -21,6 +25,16 @@ static size_t cache_limit(const struct smux_config *config)
     size_t eighth = config->max_receive_buffer / 8;
 
     return eighth < MAX_CACHED ? eighth : MAX_CACHED;
+}
+
+static void set_throttle(smux_engine *e, bool on)
+{
+    uint32_t queue = e->config.max_send_buffer;
+
+    e->throttled = on;
+    e->max_queued = on && queue > SMUX__THROTTLED_BUDGET ? SMUX__THROTTLED_BUDGET : queue;
+    e->queue_floor = on ? THROTTLED_QUEUE_FLOOR : QUEUE_FLOOR;
+    smux__engine_set_admission(e);
 }
 
 static void engine_init_times(smux_engine *e, uint64_t now_us)
@@ -55,7 +69,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     smux__pool_init(&e->pool, config->allocator, cache_limit(config), sizes);
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
-    smux__engine_set_admission(e);
+    set_throttle(e, false);
     smux__send_init(e);
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
@@ -315,8 +329,7 @@ bool smux_engine_drained(const smux_engine *e)
 void smux_engine_throttle(smux_engine *e, bool on)
 {
     smux__engine_enter(e);
-    e->throttled = on;
-    smux__engine_set_admission(e);
+    set_throttle(e, on);
     smux__decoder_resume(e);
 }
 

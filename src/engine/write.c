@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* Whatever the session's total, a stream may always queue so much: a few stuck streams must not
- * starve the others (L8). */
-#define STREAM_FLOOR 4096u
 /* A loan is one chunk, whose length is 32 bits. */
 #define MAX_LOAN (1u << 30)
 
@@ -60,10 +57,10 @@ static uint32_t write_space(const smux_engine *e, const struct smux_estream *str
 {
     uint32_t own = stream->traffic->out.len - queued_loan_len(stream);
     uint32_t stream_max = e->config.max_stream_send_buffer;
-    uint32_t session_max = e->config.max_send_buffer;
+    uint32_t session_max = e->max_queued;
     uint32_t of_stream = stream_max > own ? stream_max - own : 0;
     uint32_t of_session = session_max > e->send_queued ? session_max - (uint32_t)e->send_queued : 0;
-    uint32_t floor = STREAM_FLOOR > own ? STREAM_FLOOR - own : 0;
+    uint32_t floor = e->queue_floor > own ? e->queue_floor - own : 0;
 
     return smux__min_u32(of_stream, smux__max_u32(of_session, floor));
 }

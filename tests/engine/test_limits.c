@@ -396,6 +396,32 @@ START_TEST(L16_session_with_unread_data_pauses_when_it_is_throttled)
 }
 END_TEST
 
+START_TEST(L16_throttled_session_queues_little)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream, *other;
+    struct wire w;
+
+    stream = start_server(&w, &config, _i);
+    wire_syn(&w, 5);
+    other = wire_accept(&w, 5);
+    smux_engine_throttle(w.engine, true);
+    for (int i = 0; i < 20; i++) { /* the peer keeps up */
+        wire_write(&w, stream, 4000);
+        expect_data(&w, 3, 4000);
+    }
+    w.blocked = true;
+    ck_assert_uint_eq(wire_write_some(&w, stream, 200000), 4096);
+    ck_assert_uint_eq(wire_write_some(&w, other, 200000), 512);
+    smux_engine_throttle(w.engine, false);
+    ck_assert_uint_eq(wire_write_some(&w, stream, 200000), 200000);
+    w.blocked = false;
+    wire_skip(&w);
+    ck_assert_uint_eq(wire_stats(&w).payload_out, 20 * 4000 + 4096 + 512 + 200000);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(L18_frame_that_does_not_come_to_its_end)
 {
     struct smux_config config = wire_config(1);
@@ -491,6 +517,7 @@ int main(void)
     add_every_split(tc, L13_closed_streams_that_are_still_credited);
     add_every_split(tc, L16_throttled_session_takes_only_what_is_read);
     add_every_split(tc, L16_session_with_unread_data_pauses_when_it_is_throttled);
+    add_every_split(tc, L16_throttled_session_queues_little);
     add_every_split(tc, L18_frame_that_does_not_come_to_its_end);
     add_every_split(tc, L19_writer_whose_peer_has_finished_and_gives_no_credit);
     tcase_add_test(tc, R10_stream_for_which_there_is_no_memory_is_refused);
