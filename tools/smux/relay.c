@@ -252,11 +252,22 @@ static void on_local_ready(struct endpoint *local, unsigned events)
     relay_step(relay, (events & ENDPOINT_READABLE) != 0, (events & ENDPOINT_WRITABLE) != 0);
 }
 
+/* What waited for the local side is gone with its stream: there is nothing to wait for. */
+static bool stream_has_failed(const struct relay *relay)
+{
+    struct smux_iov iov;
+    int n;
+    int status = smux_estream_peek(relay->link->engine, relay->stream, &iov, 1, &n);
+
+    return status != SMUX_OK && status != SMUX_EAGAIN && status != SMUX_EOF;
+}
+
 void relay_on_event(struct relay *relay, unsigned events)
 {
     if (relay->joined && !relay_is_over(relay)) {
         relay_step(relay, (events & SMUX_EVENT_WRITABLE) != 0 && relay->up_waits,
-                   (events & SMUX_EVENT_READABLE) != 0 && !relay->down_waits);
+                   (events & SMUX_EVENT_READABLE) != 0 &&
+                       (!relay->down_waits || stream_has_failed(relay)));
     }
 }
 
