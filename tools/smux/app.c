@@ -29,6 +29,7 @@
 
 static void app_flush(struct app *app)
 {
+    memory_check(app);
     while (app->dirty != NULL) {
         struct link *link = app->dirty;
         app->dirty = link->next_dirty;
@@ -191,6 +192,7 @@ static void on_tick(uv_timer_t *timer)
     struct app *app = timer->data;
 
     stall_check(app);
+    memory_tell(app);
     for (struct link *link = app->links; link != NULL; link = link->next) {
         link_check_linger(link);
     }
@@ -235,6 +237,7 @@ int app_init(struct app *app, const struct settings *settings, const struct app_
     app->settings = settings;
     app->ops = ops;
     app->role = role;
+    memory_init(&app->memory, settings->max_memory);
     raise_descriptor_limit();
     error = uv_loop_init(&app->loop);
     if (error != 0) {

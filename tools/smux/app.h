@@ -16,6 +16,7 @@
 
 #include "dial.h"
 #include "link.h"
+#include "memory.h"
 #include "settings.h"
 #include "sources.h"
 
@@ -45,10 +46,20 @@ struct app_totals {
     uint64_t sessions;
     uint64_t streams;
     uint64_t streams_failed;
-    uint64_t bytes_up;         /* from local connections to streams */
-    uint64_t bytes_down;       /* from streams to local connections */
-    uint64_t refused;          /* streams */
-    uint64_t sessions_refused; /* connections above a limit of sessions */
+    uint64_t bytes_up;            /* from local connections to streams */
+    uint64_t bytes_down;          /* from streams to local connections */
+    uint64_t refused;             /* streams, by this program */
+    uint64_t refused_max_streams; /* of these, by --max-streams */
+    uint64_t half_close_timeouts; /* streams ended by --half-close-timeout */
+    /* Connections that became no session. */
+    uint64_t sessions_refused;        /* --max-sessions */
+    uint64_t sessions_refused_source; /* --max-sessions-per-source */
+    uint64_t sessions_refused_memory; /* --max-memory, or there was none */
+    uint64_t greeting_timeouts;       /* --handshake-timeout */
+    /* Sums over sessions. */
+    uint64_t glitches;
+    uint64_t pauses;
+    uint64_t limits[SMUX_LIMIT_COUNT];
 };
 
 struct app {
@@ -64,6 +75,7 @@ struct app {
     uint64_t last_link_id;
     struct link *dirty;
     struct dial_queue dials;
+    struct memory memory;
     struct sources sources; /* of a server */
     struct app_totals totals;
     uint64_t since_ms;

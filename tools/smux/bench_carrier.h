@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 
 #include "bench_channel.h"
-#include "bench_heap.h"
+#include "heap.h"
 #include "bench_server.h"
 #include "bench_settings.h"
 

@@ -88,6 +88,7 @@ static bool queue_may_start(struct dial_queue *queue, uint64_t now_ms)
 static void dial_free_if_idle(struct dial *dial)
 {
     if (dial->done == NULL && dial->open_handles == 0 && !dial->resolving) {
+        dial->queue->bytes -= sizeof(*dial);
         free(dial->found);
         free(dial);
     }
@@ -146,6 +147,10 @@ static void dial_finish(struct dial *dial, int fd, const char *error)
     dial_done done = dial->done;
     void *arg = dial->arg;
 
+    if (fd < 0) {
+        dial->queue->failed++;
+        dial->queue->timed_out += uv_now(dial->loop) >= dial->deadline_ms;
+    }
     dial->fd = -1;
     dial_release(dial);
     done(arg, fd, error);
@@ -371,6 +376,7 @@ struct dial *dial_start(struct dial_queue *queue, uv_loop_t *loop, const struct 
     uv_timer_init(loop, &dial->timer);
     dial->timer.data = dial;
     dial->open_handles++;
+    queue->bytes += sizeof(*dial);
     queue_push(queue, dial);
     queue_run(queue);
     return dial;

@@ -24,7 +24,10 @@ struct dial_queue {
     struct dial *first; /* waiting for their turn */
     struct dial *last;
     unsigned running;
-    unsigned turn_n; /* begun at the time `turn_ms` of the loop */
+    uint64_t failed;
+    uint64_t timed_out; /* of these */
+    size_t bytes;       /* memory of all dials */
+    unsigned turn_n;    /* begun at the time `turn_ms` of the loop */
     uint64_t turn_ms;
 };
 

@@ -10,6 +10,7 @@
 
 #include "app.h"
 #include "bench.h"
+#include "counters.h"
 #include "link_log.h"
 #include "log.h"
 #include "relay.h"
@@ -52,6 +53,7 @@ static void link_free(struct link *link)
         link->next->at = link->at;
     }
     app->n_links--;
+    counters_add(&app->totals, link);
     sources_release(&app->sources, link->source);
     bench_peer_free(link->bench);
     smux_conn_free(link->conn);
@@ -176,6 +178,7 @@ static void on_ready(smux_conn *conn, void *user)
     link->pins++;
     link_check_greeting(link);
     if (smux_engine_error(link->engine) == SMUX_OK) {
+        memory_check(link->app);
         link_serve(link);
     } else {
         link_end(link);
@@ -225,6 +228,7 @@ static int link_start(struct link *link, enum smux_role role, struct smux_transp
     int status;
 
     settings_session_config(link->app->settings, &config);
+    config.allocator = &link->app->memory.heap.allocator;
     if (bench && bench_peer_user_size() > user_size) {
         user_size = bench_peer_user_size();
     }
@@ -234,6 +238,7 @@ static int link_start(struct link *link, enum smux_role role, struct smux_transp
     }
     transport->ops = NULL;
     link->engine = smux_conn_engine(link->conn);
+    smux_engine_throttle(link->engine, link->app->memory.exhausted);
     if (bench) {
         link->bench = bench_peer_new(link->conn);
         status = link->bench == NULL ? SMUX_ENOMEM : SMUX_OK;
@@ -265,6 +270,7 @@ struct link *link_new_on(struct app *app, enum smux_role role, struct smux_trans
         }
         return link;
     }
+    app->totals.sessions_refused_memory += status == SMUX_ENOMEM;
     link_log_failed(app, peer, smux_strerror(status));
     if (transport->ops != NULL) {
         smux_transport_close(transport);
@@ -299,6 +305,7 @@ static void on_greeting_timeout(uv_timer_t *timer)
 {
     struct link *link = timer->data;
 
+    link->app->totals.greeting_timeouts++;
     link_log_failed(link->app, link->peer, "the peer sent no frame in time");
     link_kill(link, "no first frame in time");
 }

@@ -347,6 +347,16 @@ static const struct option_spec specs[] = {
      .argument = "session,forward,status",
      .help = "allow these plaintext listeners outside loopback; without a value: all"},
 
+    {.name = "max-memory",
+     .kind = OPTION_SIZE,
+     .group = GROUP_LIMITS,
+     .commands = FOR_TUNNEL,
+     .field = FIELD(max_memory),
+     .max = UINT32_MAX,
+     .initial = "512MiB",
+     .argument = "SIZE",
+     .help = "memory of all sessions; above it they are read only as fast as others read, and "
+             "above 90 % a server takes no new ones; 0: no limit"},
     {.name = "max-sessions",
      .kind = OPTION_NUMBER,
      .group = GROUP_LIMITS,

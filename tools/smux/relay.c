@@ -186,6 +186,7 @@ static void on_timer(uv_timer_t *timer)
     } else if (relay->up == HALF_ENDED && !settings_of(relay)->half_close) {
         relay_end(relay, OUTCOME_CLEAN, "closewait");
     } else if (now_ms(relay) - relay->active_ms >= settings_of(relay)->half_close_timeout) {
+        relay->link->app->totals.half_close_timeouts++;
         relay_end(relay, OUTCOME_CUT, "half-close timeout");
     } else {
         relay_arm_timer(relay);

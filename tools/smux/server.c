@@ -49,6 +49,7 @@ static void serve_stream(struct link *link, smux_estream *stream)
     struct relay *relay;
 
     if (app->n_relays >= server->max_streams) {
+        app->totals.refused_max_streams++;
         link_refuse_stream(link, stream, "--max-streams is reached");
         return;
     }
@@ -75,50 +76,66 @@ static uint32_t greeting_timeout(const struct settings *settings)
     return timeout > UINT32_MAX ? UINT32_MAX : (uint32_t)timeout;
 }
 
-/* Closes a connection that is one too many. */
-static void refuse_session(struct app *app, int fd, const char *why)
+/* Closes a connection that is one too many, and counts it for the reason. */
+static void refuse_session(struct app *app, int fd, uint64_t *reason, const char *why)
 {
     char peer[ADDRESS_TEXT];
 
-    app->totals.sessions_refused++;
+    (*reason)++;
     link_log_failed(app, address_of_socket(fd, true, peer, sizeof(peer)), why);
     close(fd);
 }
 
-/* Counts the session for where it comes from; false when there are too many from there. */
-static bool take_source(struct app *app, int fd, struct source **out_source)
+/* Counts the session for where it comes from: as sources_take(). */
+static int take_source(struct app *app, int fd, struct source **out_source)
 {
     struct endpoint_address from = {.len = sizeof(from.sa)};
 
     if (getpeername(fd, (struct sockaddr *)(void *)&from.sa, &from.len) != 0) {
         *out_source = NULL; /* gone again, which is noticed soon */
-        return true;
+        return SMUX_OK;
     }
     return sources_take(&app->sources, &from, app->settings->max_sessions_per_source, out_source);
 }
 
-static void serve_session(struct listener *listener, int fd)
+static void start_session(struct server *server, int fd, struct source *source)
 {
-    struct server *server = listener->owner;
     struct app *app = &server->app;
-    struct source *source;
-    struct link *link;
+    struct link *link = link_new(app, SMUX_SERVER, fd, &link_events, server);
 
-    if (app->n_links >= app->settings->max_sessions) {
-        refuse_session(app, fd, "--max-sessions is reached");
-        return;
-    }
-    if (!take_source(app, fd, &source)) {
-        refuse_session(app, fd, "--max-sessions-per-source is reached");
-        return;
-    }
-    link = link_new(app, SMUX_SERVER, fd, &link_events, server);
     if (link == NULL) {
         sources_release(&app->sources, source);
         return;
     }
     link->source = source;
     link_expect_greeting(link, greeting_timeout(app->settings));
+}
+
+static void serve_session(struct listener *listener, int fd)
+{
+    struct server *server = listener->owner;
+    struct app *app = &server->app;
+    struct app_totals *totals = &app->totals;
+    struct source *source;
+    int status;
+
+    if (app->n_links >= app->settings->max_sessions) {
+        refuse_session(app, fd, &totals->sessions_refused, "--max-sessions is reached");
+        return;
+    }
+    if (memory_is_scarce(app)) {
+        refuse_session(app, fd, &totals->sessions_refused_memory, "--max-memory is almost reached");
+        return;
+    }
+    status = take_source(app, fd, &source);
+    if (status == SMUX_OK) {
+        start_session(server, fd, source);
+    } else if (status == SMUX_ELIMIT) {
+        refuse_session(app, fd, &totals->sessions_refused_source,
+                       "--max-sessions-per-source is reached");
+    } else {
+        refuse_session(app, fd, &totals->sessions_refused_memory, "out of memory");
+    }
 }
 
 /* --- the role ---------------------------------------------------------------------------- */

@@ -51,6 +51,7 @@ void settings_session_config(const struct settings *settings, struct smux_config
         settings->keepalive_strict ? SMUX_KEEPALIVE_ALWAYS : SMUX_KEEPALIVE_AUTO;
     out_config->max_remote_streams = settings->max_streams_per_session;
     out_config->accept_backlog = settings->accept_backlog;
+    out_config->half_close_timeout_ms = settings->half_close_timeout;
     out_config->drain_timeout_ms = settings->drain_timeout;
     out_config->idle_timeout_ms = zero_is_off(settings->idle_timeout);
     out_config->frame_timeout_ms = zero_is_off(settings->frame_timeout);

@@ -85,6 +85,7 @@ struct settings {
 
     uint32_t insecure; /* enum insecure */
 
+    uint32_t max_memory; /* 0: no limit */
     uint32_t max_sessions;
     uint32_t max_sessions_per_source;
     uint32_t max_streams;

@@ -43,15 +43,15 @@ static struct source **sources_find(struct sources *sources, const struct source
     return at;
 }
 
-bool sources_take(struct sources *sources, const struct endpoint_address *address, uint32_t limit,
-                  struct source **out_source)
+int sources_take(struct sources *sources, const struct endpoint_address *address, uint32_t limit,
+                 struct source **out_source)
 {
     struct source wanted;
     struct source **at;
 
     *out_source = NULL;
     if (!source_of(address, &wanted)) {
-        return true;
+        return SMUX_OK;
     }
     if (sources->seed == 0) {
         (void)!getrandom(&sources->seed, sizeof(sources->seed), 0);
@@ -61,16 +61,16 @@ bool sources_take(struct sources *sources, const struct endpoint_address *addres
     if (*at == NULL) {
         *at = malloc(sizeof(**at));
         if (*at == NULL) {
-            return false;
+            return SMUX_ENOMEM;
         }
         **at = wanted;
     }
     if ((*at)->sessions >= limit) {
-        return false;
+        return SMUX_ELIMIT;
     }
     (*at)->sessions++;
     *out_source = *at;
-    return true;
+    return SMUX_OK;
 }
 
 void sources_release(struct sources *sources, struct source *source)

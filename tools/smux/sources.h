@@ -10,6 +10,7 @@
 #ifndef TOOL_SOURCES_H
 #define TOOL_SOURCES_H
 
+#include <smux/base.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,11 +34,11 @@ struct sources {
 /*
  * Counts a session from this address.
  *
- * Returns false when its source has `limit` sessions already, or without memory; then nothing is
- * counted. `out_source` is NULL for a session that has no source.
+ * Returns SMUX_OK, SMUX_ELIMIT when its source has `limit` sessions already, or SMUX_ENOMEM; then
+ * nothing is counted. `out_source` is NULL for a session that has no source.
  */
-bool sources_take(struct sources *sources, const struct endpoint_address *address, uint32_t limit,
-                  struct source **out_source);
+int sources_take(struct sources *sources, const struct endpoint_address *address, uint32_t limit,
+                 struct source **out_source);
 
 /* Ends a session of a source, which may be NULL. */
 void sources_release(struct sources *sources, struct source *source);

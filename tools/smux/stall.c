@@ -89,6 +89,16 @@ static void check_silence(struct link *link, uint64_t now)
     }
 }
 
+/* The option to raise. */
+static const char *refusal_hint(const struct smux_session_stats *stats)
+{
+    if (stats->limits[SMUX_LIMIT_REFUSED_MEMORY] > 0) {
+        return "out of memory";
+    }
+    return stats->limits[SMUX_LIMIT_REFUSED_STREAMS] > 0 ? "raise --max-streams-per-session"
+                                                         : "raise --accept-backlog";
+}
+
 /* The library refuses without asking: over its limits a stream must cost nothing. */
 static void check_refusals(struct link *link)
 {
@@ -98,7 +108,7 @@ static void check_refusals(struct link *link)
     if (stats.streams_refused > link->refusals_told) {
         LOG_EVENT(LEVEL_WARN, "session", "stream.refused", LOG_U64("id", link->id),
                   LOG_U64("streams", stats.streams_refused - link->refusals_told),
-                  LOG_STR("hint", "raise --max-streams-per-session or --accept-backlog"));
+                  LOG_STR("hint", refusal_hint(&stats)));
         link->refusals_told = stats.streams_refused;
     }
 }

@@ -1,4 +1,4 @@
-#include "bench_heap.h"
+#include "heap.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /*
- * bench_heap.h - an allocator for one end of a session that counts what is out.
+ * heap.h - an allocator for sessions that counts what is out.
  *
  * It counts the bytes asked for; what malloc adds to each piece shows in the resident memory.
  */
-#ifndef TOOL_BENCH_HEAP_H
-#define TOOL_BENCH_HEAP_H
+#ifndef TOOL_HEAP_H
+#define TOOL_HEAP_H
 
 #include <smux/base.h>
 #include <stdatomic.h>
