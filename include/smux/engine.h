@@ -157,6 +157,10 @@ SMUX_API void smux_engine_fail(smux_engine *engine, int status, const char *why)
  */
 SMUX_API void smux_engine_drain(smux_engine *engine);
 
+/** Opens no more streams, as the peer cannot answer any more: smux_engine_open() says
+ *  SMUX_EGOAWAY. For what is noticed of the transport before all that came has been read. */
+SMUX_API void smux_engine_goaway(smux_engine *engine);
+
 /** Tells whether everything accepted from the application has been taken by the transport. */
 SMUX_API bool smux_engine_drained(const smux_engine *engine);
 

@@ -28,7 +28,9 @@ typedef struct smux_conn smux_conn;
 struct smux_loop_hooks {
     /** Watch exactly these events from now on (bits of enum smux_transport_event; 0 for none) on
      *  the descriptors of the transport: level-triggered. An error or a hang-up counts as each
-     *  event that is watched; a descriptor with none must not be watched at all. */
+     *  event that is watched; a descriptor with none must not be watched at all.
+     *  SMUX_WAIT_HANGUP, which is told by smux_conn_on_readable(), may be left out: a peer that goes
+     *  away while nothing is read is then noticed late. */
     void (*watch)(void *loop_ctx, unsigned events);
     /** Call smux_conn_on_timer() once at this time of smux_now_us(), instead of at the time set
      *  before. A time that has passed means: in the next turn of the loop, not from within. */
@@ -85,7 +87,7 @@ SMUX_API void smux_conn_flush(smux_conn *conn);
  *  drain_timeout_ms. */
 SMUX_API void smux_conn_drain(smux_conn *conn);
 
-/** Tells that the read descriptor is readable or has failed. */
+/** Tells that the read descriptor is readable, has been hung up, or has failed. */
 SMUX_API void smux_conn_on_readable(smux_conn *conn);
 
 /** Tells that the write descriptor is writable or has failed. */

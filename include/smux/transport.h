@@ -19,8 +19,10 @@ SMUX_API uint64_t smux_now_us(void);
 
 /** What a transport waits for; bits of smux_transport_ops.events. */
 enum smux_transport_event {
-    SMUX_WAIT_READ = 1, /**< its read descriptor becomes readable */
-    SMUX_WAIT_WRITE = 2 /**< its write descriptor becomes writable */
+    SMUX_WAIT_READ = 1,  /**< its read descriptor becomes readable */
+    SMUX_WAIT_WRITE = 2, /**< its write descriptor becomes writable */
+    SMUX_WAIT_HANGUP = 4 /**< the peer has ended its direction, or the read descriptor has failed
+                              (POLLRDHUP, POLLHUP, POLLERR): loops only, while nothing is read */
 };
 
 /**
@@ -45,7 +47,7 @@ struct smux_transport_ops {
      *  be the same. */
     int (*fd)(void *ctx, enum smux_transport_event direction);
     /** May be NULL. Returns which poll events are awaited when the layer above wants to read
-     *  (`wanted` has SMUX_WAIT_READ) or to write; a TLS transport may swap them. Without it the
+     *  (`wanted` has SMUX_WAIT_READ) or to write (SMUX_WAIT_WRITE); a TLS transport may swap them. Without it the
      *  natural ones are taken. */
     unsigned (*events)(void *ctx, unsigned wanted);
     /** May be NULL. Tells that bytes are buffered above the descriptor, so that polling it would

@@ -25,6 +25,9 @@ struct uv_link {
     unsigned open_handles; /* not yet closed */
 };
 
+/* What is watched on the read descriptor of two. */
+#define OF_READER ((unsigned)(SMUX_WAIT_READ | SMUX_WAIT_HANGUP))
+
 /* --- from libuv to the connection ---------------------------------------------------------- */
 
 static void link_on_idle(uv_idle_t *handle)
@@ -51,7 +54,7 @@ static unsigned link_watched(const struct uv_link *link, const uv_poll_t *handle
     if (!link->split) {
         return link->watched;
     }
-    return link->watched & (handle == &link->read_poll ? SMUX_WAIT_READ : SMUX_WAIT_WRITE);
+    return link->watched & (handle == &link->read_poll ? OF_READER : SMUX_WAIT_WRITE);
 }
 
 /** Serves one handle. The connection may be freed meanwhile; the link is not, but its handles are
@@ -62,7 +65,7 @@ static void link_on_poll(uv_poll_t *handle, int status, int events)
     bool failed = status < 0; /* an error at the descriptor, which reading or writing will find */
     unsigned watched = link_watched(link, handle);
 
-    if ((watched & SMUX_WAIT_READ) != 0 && (failed || (events & UV_READABLE) != 0)) {
+    if ((watched & OF_READER) != 0 && (failed || (events & (UV_READABLE | UV_DISCONNECT)) != 0)) {
         smux_conn_on_readable(link->conn);
     }
     if (uv_is_closing((uv_handle_t *)handle)) {
@@ -82,6 +85,9 @@ static void link_poll(uv_poll_t *handle, unsigned events)
 
     if ((events & SMUX_WAIT_READ) != 0) {
         uv_events |= UV_READABLE;
+    }
+    if ((events & SMUX_WAIT_HANGUP) != 0) {
+        uv_events |= UV_DISCONNECT;
     }
     if ((events & SMUX_WAIT_WRITE) != 0) {
         uv_events |= UV_WRITABLE;

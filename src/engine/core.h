@@ -94,6 +94,7 @@ struct smux_engine {
     uint32_t version; /* 0 while unknown */
     int error;        /* sticky */
     bool draining;
+    bool gone;        /* opens no more streams: the peer cannot answer */
     bool input_ended; /* the transport ended in order */
     bool truncated;   /* and cut a stream, or data that was to be sent */
 

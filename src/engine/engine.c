@@ -320,6 +320,11 @@ void smux_engine_drain(smux_engine *e)
     }
 }
 
+void smux_engine_goaway(smux_engine *e)
+{
+    e->gone = true;
+}
+
 bool smux_engine_drained(const smux_engine *e)
 {
     return e->error != SMUX_OK || (e->n_unfinished == 0 && e->outbox.len == 0 &&

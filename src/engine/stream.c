@@ -511,7 +511,7 @@ int smux_engine_open(smux_engine *e, smux_estream **out_stream)
 
     *out_stream = NULL;
     if (status == SMUX_OK) {
-        status = e->draining ? SMUX_EGOAWAY : take_id(e, &id);
+        status = e->draining || e->gone ? SMUX_EGOAWAY : take_id(e, &id);
     }
     if (status != SMUX_OK) {
         return status;

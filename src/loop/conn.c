@@ -103,6 +103,9 @@ void smux__conn_update_watch(struct smux_conn *conn)
     if (t->ops->events != NULL) {
         wanted = t->ops->events(t->ctx, wanted);
     }
+    if (smux__conn_is_paused(conn) && !conn->hung_up) {
+        wanted |= SMUX_WAIT_HANGUP;
+    }
     if (conn->attached && wanted != conn->watched) {
         conn->watched = wanted;
         conn->hooks.watch(conn->loop_ctx, wanted);
@@ -269,6 +272,9 @@ static void conn_turn(struct smux_conn *conn, unsigned can)
     conn_begin_turn(conn, now_us);
     if (conn->transport.ops->events != NULL) {
         can = SMUX_WAIT_READ | SMUX_WAIT_WRITE; /* either may have waited for the other */
+    }
+    if ((can & SMUX_WAIT_READ) != 0 && (conn->watched & SMUX_WAIT_HANGUP) != 0) {
+        smux__conn_look(conn);
     }
     if ((can & SMUX_WAIT_READ) != 0 || conn->read_again) {
         smux__conn_receive(conn, now_us);

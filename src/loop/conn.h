@@ -22,8 +22,10 @@
  * A failed write does not end the session at once: complete data may lie in the socket. So
  * `write_failed` is set, reading goes on, and the session fails when there is nothing more to read.
  *
- * While the engine is paused (its budget is used up) nothing is read, so a peer that vanishes
- * would be noticed only when something is written. `check_us` looks after that [KA-5].
+ * While the engine is paused (its budget is used up) nothing is read, so the loop watches for a
+ * hang-up instead, and `check_us` looks after what it does not tell [KA-5]. What was noticed opens no
+ * more streams. An orderly end has time; after a failure the session lives on for as long as the
+ * application reads what came before.
  */
 #ifndef SMUX_LOOP_CONN_H
 #define SMUX_LOOP_CONN_H
@@ -58,6 +60,7 @@ struct smux_conn {
     bool read_again;    /**< there may be bytes of which the loop cannot know */
     bool write_blocked; /**< more is to be sent when the descriptor is writable */
     bool write_failed;  /**< nothing more can be sent; `failure` tells why */
+    bool hung_up;       /**< the peer has ended, or the transport failed, while we were paused */
     bool news;          /**< the owner has to be told of something */
     bool held_back;     /**< the engine wanted no bytes when the owner was told last, */
     uint64_t told;      /**< and so many frames had been decoded */
@@ -80,7 +83,13 @@ bool smux__conn_send(struct smux_conn *conn, uint64_t now_us);
 /** Ends our direction of the transport, once and for all. */
 void smux__conn_end_output(struct smux_conn *conn);
 
-/** Looks whether a paused connection has lost its peer. */
+/** Tells whether nothing is read because the budget is used up. */
+bool smux__conn_is_paused(const struct smux_conn *conn);
+
+/** Looks whether the peer is gone, without reading. */
+void smux__conn_look(struct smux_conn *conn);
+
+/** Does so for a paused connection when it is time, and ends one that lost its peer. */
 void smux__conn_check_paused(struct smux_conn *conn, uint64_t now_us);
 
 /** Tells whether the connection wants to read, as far as it knows. */

@@ -22,9 +22,12 @@
 /** Pause before reading is tried again after lack of memory. */
 #define CONN_RETRY_US UINT64_C(10000)
 
-/** How often a paused connection is looked after, and how long after the peer's hang-up the
- *  application may read nothing before the session fails: the keepalive timeout of Go. */
+/** How often a paused connection is looked after, besides what the loop tells. */
 #define CONN_CHECK_US UINT64_C(30000000)
+
+/** How long after the connection broke the application may read nothing before the session fails:
+ *  what came before may be complete. */
+#define CONN_GRACE_US UINT64_C(5000000)
 
 static const char *conn_transport_error(const struct smux_conn *conn)
 {
@@ -46,6 +49,7 @@ static void conn_fail_writing(struct smux_conn *conn, const char *why)
 {
     conn->write_failed = true;
     conn->write_blocked = false;
+    smux_engine_goaway(conn->engine);
     (void)snprintf(conn->failure, sizeof conn->failure, "writing failed: %s", why);
     if (conn->read_ended) {
         smux_engine_fail(conn->engine, SMUX_EIO, conn->failure);
@@ -192,30 +196,53 @@ void smux__conn_end_output(struct smux_conn *conn)
 
 /* --- a paused connection ------------------------------------------------------------------- */
 
-/** Tells whether the peer is gone for both directions. Only this poll can tell: watching for a
- *  hang-up in the loop would also report the peer's orderly end, again and again. */
-static bool conn_hung_up(const struct smux_conn *conn)
+bool smux__conn_is_paused(const struct smux_conn *conn)
 {
-    struct pollfd pfd = {.fd = conn->transport.ops->fd(conn->transport.ctx, SMUX_WAIT_WRITE)};
+    return !conn->read_ended && conn->phase < SMUX__CONN_LINGERING &&
+           smux_engine_error(conn->engine) == SMUX_OK && !smux_engine_wants_read(conn->engine);
+}
 
-    return smux__sys.poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLERR | POLLHUP)) != 0;
+static short conn_state(const struct smux_conn *conn, enum smux_transport_event direction)
+{
+    struct pollfd pfd = {.fd = conn->transport.ops->fd(conn->transport.ctx, direction),
+                         .events = POLLRDHUP};
+
+    return smux__sys.poll(&pfd, 1, 0) > 0 ? pfd.revents : 0;
+}
+
+/* A read descriptor that was hung up may be the peer's orderly end, with all of its data before; a
+ * write descriptor is not. */
+void smux__conn_look(struct smux_conn *conn)
+{
+    bool broken = (conn_state(conn, SMUX_WAIT_WRITE) & (POLLERR | POLLHUP)) != 0;
+
+    if (broken && !conn->write_failed) {
+        conn_fail_writing(conn, "the peer hung up");
+    }
+    if (broken || conn_state(conn, SMUX_WAIT_READ) != 0) {
+        conn->hung_up = true;
+        smux_engine_goaway(conn->engine);
+    }
 }
 
 void smux__conn_check_paused(struct smux_conn *conn, uint64_t now_us)
 {
-    bool paused = !conn->read_ended && conn->phase < SMUX__CONN_LINGERING &&
-                  !smux_engine_wants_read(conn->engine);
-
-    if (!paused) {
+    if (!smux__conn_is_paused(conn)) {
         conn->check_us = SMUX_NEVER;
+        return;
+    }
+    if (conn->write_failed && conn->check_us > now_us + CONN_GRACE_US) {
+        conn->check_us = now_us + CONN_GRACE_US;
     } else if (conn->check_us == SMUX_NEVER) {
         conn->check_us = now_us + CONN_CHECK_US;
-    } else if (now_us >= conn->check_us) {
-        conn->check_us = now_us + CONN_CHECK_US;
-        if (conn->write_failed) {
-            smux_engine_fail(conn->engine, SMUX_EIO, conn->failure);
-        } else if (conn_hung_up(conn)) {
-            conn_fail_writing(conn, "the peer hung up");
-        }
+    }
+    if (now_us < conn->check_us) {
+        return;
+    }
+    if (conn->write_failed) {
+        smux_engine_fail(conn->engine, SMUX_EIO, conn->failure);
+    } else {
+        smux__conn_look(conn);
+        conn->check_us = now_us + (conn->write_failed ? CONN_GRACE_US : CONN_CHECK_US);
     }
 }

@@ -140,9 +140,11 @@ static void poll_close_gaps(struct smux_poll *poll)
 static void poll_prepare(struct pollfd fds[2], const struct poll_link *link)
 {
     bool reads = (link->events & SMUX_WAIT_READ) != 0;
+    bool minds = (link->events & SMUX_WAIT_HANGUP) != 0;
     bool writes = (link->events & SMUX_WAIT_WRITE) != 0;
 
-    fds[0] = (struct pollfd){.fd = reads ? link->read_fd : -1, .events = POLLIN};
+    fds[0] = (struct pollfd){.fd = reads || minds ? link->read_fd : -1,
+                             .events = (short)((reads ? POLLIN : 0) | (minds ? POLLRDHUP : 0))};
     fds[1] = (struct pollfd){.fd = writes ? link->write_fd : -1, .events = POLLOUT};
 }
 

@@ -182,11 +182,20 @@ static uint64_t background_tag(const smux_session *session, unsigned tag)
     return session->served.number << 1 | tag;
 }
 
+/* What epoll is to tell of the read descriptor, besides its failure. */
+static uint32_t background_input(const struct smux__served *served, unsigned armed)
+{
+    if ((armed & SMUX__ARMED_READ) != 0) {
+        return EPOLLIN;
+    }
+    return (armed & SMUX__ARMED_ERROR) != 0 && !served->peer_ended ? EPOLLRDHUP : 0;
+}
+
 /* Watches for what `armed` says, and for nothing else. */
 static void background_arm(smux_session *session, unsigned armed)
 {
     struct smux__served *served = &session->served;
-    uint32_t in = (armed & SMUX__ARMED_READ) != 0 ? EPOLLIN : 0;
+    uint32_t in = background_input(served, armed);
     uint32_t out = (armed & SMUX__ARMED_WRITE) != 0 ? EPOLLOUT : 0;
     unsigned of_reader = SMUX__ARMED_READ | SMUX__ARMED_ERROR;
 
@@ -319,6 +328,17 @@ static void serve_failure(smux_session *session, uint32_t events)
         smux__io_fail(session, "watching", "the connection is broken");
     } else {
         session->served.hung_up = true;
+        smux_engine_goaway(session->engine);
+    }
+}
+
+/* The peer has ended its direction while we do not read. All its data is there, but it will not
+ * answer any more. */
+static void serve_peer_end(smux_session *session)
+{
+    if (!smux__io_can_receive(session)) {
+        session->served.peer_ended = true;
+        smux_engine_goaway(session->engine);
     }
 }
 
@@ -346,6 +366,8 @@ static void serve_events(smux_session *session, uint32_t events, bool of_writer)
     }
     if (failed && !of_writer) {
         serve_failure(session, events);
+    } else if ((events & EPOLLRDHUP) != 0) {
+        serve_peer_end(session);
     }
 }
 

@@ -117,6 +117,7 @@ struct smux__served {
     uint8_t told;             /* the same, as the thread knows it */
     bool lease_told;          /* the thread will look when a lease is over */
     bool hung_up;             /* the read descriptor has no news but what a read would tell */
+    bool peer_ended;          /* the same of the peer's orderly end: it may still fail */
     unsigned armed;           /* SMUX__ARMED_*, as of the last time epoll reported */
     unsigned seen_turn;       /* session.turn at the last look */
     int read_fd, write_fd;    /* in epoll; -1 once forgotten */

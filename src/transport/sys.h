@@ -19,6 +19,10 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#ifndef POLLRDHUP
+#define POLLRDHUP 0 /* Linux only; elsewhere a peer that ends in order is not noticed by a poll */
+#endif
+
 /** System calls; each has the meaning and the errno of the function it is named after. */
 struct smux__sys {
     ssize_t (*readv)(int fd, const struct iovec *iov, int n);

@@ -218,13 +218,19 @@ static void note_closed(smux_conn *conn, void *user)
     *(int *)user = smux_engine_error(smux_conn_engine(conn));
 }
 
-START_TEST(KA_5_a_paused_session_notices_that_its_peer_is_gone)
-{
-    int fds[2];
-    int status = SMUX_OK;
+/** A version 1 session whose budget a stream that nobody reads has filled. */
+struct paused {
     smux_poll *loop;
     smux_conn *conn;
-    smux_estream *stream; /* which nobody reads from */
+    smux_engine *engine;
+    smux_estream *stream; /**< which nobody reads from */
+    int peer;
+    int status; /**< why it closed; SMUX_OK before */
+};
+
+static void pause_session(struct paused *p)
+{
+    int fds[2];
     struct smux_transport transport;
     struct smux_conn_events events = {.closed = note_closed};
 
@@ -233,28 +239,84 @@ START_TEST(KA_5_a_paused_session_notices_that_its_peer_is_gone)
     config.keepalive_interval_ms = SMUX_OFF; /* so that no write finds out */
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     ck_assert_int_eq(smux_transport_fd(fds[0], fds[0], &transport), SMUX_OK);
-    ck_assert_int_eq(smux_conn_new(SMUX_SERVER, &transport, &config, 0, &events, &status, &conn),
-                     SMUX_OK);
-    ck_assert_int_eq(smux_poll_new(&loop), SMUX_OK);
-    ck_assert_int_eq(smux_poll_attach(loop, conn), SMUX_OK);
-    fill(fds[1], loop);
-    ck_assert_int_eq(smux_engine_accept(smux_conn_engine(conn), &stream), SMUX_OK);
-    ck_assert(!smux_engine_wants_read(smux_conn_engine(conn)));
-    close(fds[1]);
-    (void)run_turns(loop, 3);
-    ck_assert_uint_le(run_turns(loop, 20), 1); /* the hang-up does not make it spin */
-
+    p->status = SMUX_OK;
+    p->peer = fds[1];
+    ck_assert_int_eq(
+        smux_conn_new(SMUX_SERVER, &transport, &config, 0, &events, &p->status, &p->conn), SMUX_OK);
+    p->engine = smux_conn_engine(p->conn);
+    ck_assert_int_eq(smux_poll_new(&p->loop), SMUX_OK);
+    ck_assert_int_eq(smux_poll_attach(p->loop, p->conn), SMUX_OK);
+    fill(p->peer, p->loop);
+    ck_assert_int_eq(smux_engine_accept(p->engine, &p->stream), SMUX_OK);
+    ck_assert(!smux_engine_wants_read(p->engine));
     real = smux__sys;
     smux__sys.clock_gettime = skipping_clock;
-    for (unsigned i = 0; i < 2; i++) {
-        ck_assert_int_eq(status, SMUX_OK);
-        skipped_s += 31;
-        (void)run_turns(loop, 3);
-    }
-    ck_assert_int_eq(status, SMUX_EIO);
+}
+
+static void end_paused(struct paused *p)
+{
     smux__sys = real;
-    smux_conn_free(conn);
-    smux_poll_free(loop);
+    smux_conn_free(p->conn);
+    smux_poll_free(p->loop);
+}
+
+/** The session has noticed, opens no more streams, and does not spin. */
+static void expect_noticed(struct paused *p)
+{
+    smux_estream *stream;
+
+    (void)run_turns(p->loop, 3);
+    ck_assert_int_eq(smux_engine_open(p->engine, &stream), SMUX_EGOAWAY);
+    ck_assert_uint_le(run_turns(p->loop, 20), 1);
+    ck_assert_int_eq(p->status, SMUX_OK);
+}
+
+START_TEST(KA_5_a_paused_session_notices_that_its_peer_is_gone)
+{
+    struct paused p;
+    smux_estream *stream;
+
+    pause_session(&p);
+    (void)run_turns(p.loop, 3);
+    ck_assert_int_eq(smux_engine_open(p.engine, &stream), SMUX_OK);
+    smux_estream_abort(p.engine, stream, SMUX_EABORTED);
+    smux_estream_close(p.engine, stream);
+    close(p.peer);
+    expect_noticed(&p);
+    skipped_s += 4;
+    (void)run_turns(p.loop, 3);
+    ck_assert_int_eq(p.status, SMUX_OK); /* what came before may still be read */
+    skipped_s += 2;
+    (void)run_turns(p.loop, 3);
+    ck_assert_int_eq(p.status, SMUX_EIO);
+    end_paused(&p);
+}
+END_TEST
+
+/* All data of a peer that ended in order is there, and has time. */
+START_TEST(KA_5_a_paused_session_notices_that_its_peer_has_ended)
+{
+    static uint8_t buf[65536];
+    struct paused p;
+    size_t n;
+    int status;
+
+    pause_session(&p);
+    ck_assert_int_eq(shutdown(p.peer, SHUT_WR), 0);
+    expect_noticed(&p);
+    for (unsigned i = 0; i < 5; i++) {
+        skipped_s += 31;
+        (void)run_turns(p.loop, 3);
+    }
+    ck_assert_int_eq(p.status, SMUX_OK);
+    do {
+        status = smux_estream_read(p.engine, p.stream, buf, sizeof buf, &n);
+        smux_conn_flush(p.conn);
+        (void)run_turns(p.loop, 3);
+    } while (status == SMUX_OK && n > 0);
+    ck_assert_int_eq(status, SMUX_ETRUNCATED); /* without a FIN */
+    end_paused(&p);
+    close(p.peer);
 }
 END_TEST
 
@@ -410,6 +472,7 @@ int main(void)
     tcase_add_loop_test(tc, K2_K3_a_direction_that_fails_for_good, 0, 2);
     tcase_add_loop_test(tc, K2_K3_short_counts_lose_nothing, 0, 9);
     tcase_add_test(tc, KA_5_a_paused_session_notices_that_its_peer_is_gone);
+    tcase_add_test(tc, KA_5_a_paused_session_notices_that_its_peer_has_ended);
     tcase_add_test(tc, a_connection_without_memory_waits_and_goes_on);
     tcase_add_loop_test(tc, bytes_buffered_above_the_descriptor_are_read, 0, LINK_KINDS);
     suite_add_tcase(suite, tc);

@@ -119,26 +119,32 @@ static void stop_loop(uv_timer_t *handle)
     uv_stop(handle->loop);
 }
 
-START_TEST(an_idle_connection_does_not_wake_the_loop)
+/** Counts the turns of the loop during 200 ms. */
+static unsigned turns_in_a_while(void)
 {
     unsigned turns = 0;
     uv_prepare_t prepare;
     uv_timer_t timer;
 
-    connect_ends(LINK_OF(_i), VERSION_OF(_i));
-    caller.to_send = 1000;
-    ck_assert_int_eq(end_call(&caller), SMUX_OK);
-    RUN_UNTIL(caller.complete == 1 && echo.complete == 1);
     uv_prepare_init(&loop, &prepare);
     prepare.data = &turns;
     uv_prepare_start(&prepare, count_turn);
     uv_timer_init(&loop, &timer);
     uv_timer_start(&timer, stop_loop, 200, 0);
     uv_run(&loop, UV_RUN_DEFAULT);
-    ck_assert_uint_le(turns, 10);
     uv_close((uv_handle_t *)&prepare, NULL);
     uv_close((uv_handle_t *)&timer, NULL);
     (void)uv_run(&loop, UV_RUN_NOWAIT);
+    return turns;
+}
+
+START_TEST(an_idle_connection_does_not_wake_the_loop)
+{
+    connect_ends(LINK_OF(_i), VERSION_OF(_i));
+    caller.to_send = 1000;
+    ck_assert_int_eq(end_call(&caller), SMUX_OK);
+    RUN_UNTIL(caller.complete == 1 && echo.complete == 1);
+    ck_assert_uint_le(turns_in_a_while(), 10);
 }
 END_TEST
 
@@ -152,29 +158,88 @@ START_TEST(END_3_a_peer_that_vanishes_ends_the_session)
 }
 END_TEST
 
-START_TEST(a_reset_by_the_peer_ends_the_session)
+/** Makes two connected TCP sockets. */
+static void tcp_pair(int out_fds[2])
 {
     char address[64];
     int listener;
-    int near;
-    int far;
-    struct smux_transport transport;
-    struct linger hard = {.l_onoff = 1, .l_linger = 0};
 
     ck_assert_int_eq(smux_listen("0", &listener), SMUX_OK);
     ck_assert_int_eq(smux_socket_address(listener, false, address, sizeof address), SMUX_OK);
-    ck_assert_int_eq(smux_dial(address, 2000, &near), SMUX_OK);
-    ck_assert_int_eq(smux_accept_fd(listener, 2000, &far), SMUX_OK);
-    ck_assert_int_eq(smux_transport_fd(near, near, &transport), SMUX_OK);
+    ck_assert_int_eq(smux_dial(address, 2000, &out_fds[0]), SMUX_OK);
+    ck_assert_int_eq(smux_accept_fd(listener, 2000, &out_fds[1]), SMUX_OK);
+    close(listener);
+}
+
+START_TEST(a_reset_by_the_peer_ends_the_session)
+{
+    int fds[2];
+    struct smux_transport transport;
+    struct linger hard = {.l_onoff = 1, .l_linger = 0};
+
+    tcp_pair(fds);
+    ck_assert_int_eq(smux_transport_fd(fds[0], fds[0], &transport), SMUX_OK);
     ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &transport, &config), SMUX_OK);
     ck_assert_int_eq(smux_uv_attach(echo.conn, &loop), SMUX_OK);
     (void)uv_run(&loop, UV_RUN_NOWAIT);
-    ck_assert_int_eq(setsockopt(far, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
-    close(far);
+    ck_assert_int_eq(setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+    close(fds[1]);
     RUN_UNTIL(echo.status != SMUX_OK);
     ck_assert_int_eq(echo.status, SMUX_EIO);
     ck_assert_str_eq(echo.text, "reading failed: Connection reset by peer");
-    close(listener);
+}
+END_TEST
+
+/** Makes a version 1 session that a stream which nobody reads has filled; returns its peer. */
+static int make_paused(const int fds[2], smux_conn **out_conn)
+{
+    static uint8_t bytes[FRAME_HEADER + 20 * FRAME_MAX];
+    struct smux_transport transport;
+    smux_engine *engine;
+    smux_estream *stream;
+    size_t len = put_syn(bytes, 1, 3);
+
+    for (int i = 0; i < 20; i++) {
+        len += put_header(bytes + len, 1, CMD_PSH, 1000, 3) + 1000;
+    }
+    config.max_receive_buffer = 16384;
+    config.keepalive_interval_ms = SMUX_OFF;
+    ck_assert_int_eq(smux_transport_fd(fds[0], fds[0], &transport), SMUX_OK);
+    ck_assert_int_eq(smux_conn_new(SMUX_SERVER, &transport, &config, 0, NULL, NULL, out_conn),
+                     SMUX_OK);
+    engine = smux_conn_engine(*out_conn);
+    ck_assert_int_eq(smux_uv_attach(*out_conn, &loop), SMUX_OK);
+    ck_assert_int_eq(write(fds[1], bytes, len), (ssize_t)len);
+    RUN_UNTIL(!smux_engine_wants_read(engine));
+    ck_assert_int_eq(smux_engine_accept(engine, &stream), SMUX_OK);
+    return fds[1];
+}
+
+/* The peer ends in order, or resets the connection. */
+START_TEST(KA_5_a_paused_session_notices_that_its_peer_is_gone)
+{
+    struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    smux_estream *stream;
+    smux_conn *conn;
+    int fds[2];
+    int peer;
+
+    tcp_pair(fds);
+    peer = make_paused(fds, &conn);
+    ck_assert_uint_le(turns_in_a_while(), 10);
+    if (_i == 0) {
+        ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+    } else {
+        ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+        close(peer);
+    }
+    ck_assert_uint_le(turns_in_a_while(), 10);
+    ck_assert_int_eq(smux_engine_open(smux_conn_engine(conn), &stream), SMUX_EGOAWAY);
+    ck_assert_int_eq(smux_engine_error(smux_conn_engine(conn)), SMUX_OK);
+    smux_conn_free(conn);
+    if (_i == 0) {
+        close(peer);
+    }
 }
 END_TEST
 
@@ -250,6 +315,7 @@ int main(void)
     tcase_add_loop_test(tc, an_idle_connection_does_not_wake_the_loop, 0, 2);
     tcase_add_test(tc, END_3_a_peer_that_vanishes_ends_the_session);
     tcase_add_test(tc, a_reset_by_the_peer_ends_the_session);
+    tcase_add_loop_test(tc, KA_5_a_paused_session_notices_that_its_peer_is_gone, 0, 2);
     tcase_add_test(tc, END_2_a_peer_that_does_not_speak_smux_is_told_to_go);
     tcase_add_test(tc, a_regular_file_is_refused);
     tcase_add_loop_test(tc, an_event_may_free_its_connection, 0, 2);

@@ -341,6 +341,50 @@ START_TEST(a_paused_session_notices_a_reset)
 }
 END_TEST
 
+static bool opens_none(void *arg)
+{
+    smux_stream *stream;
+    int status = smux_session_open(arg, &stream);
+
+    if (status == SMUX_OK) {
+        smux_stream_close(stream);
+    }
+    return status == SMUX_EGOAWAY;
+}
+
+/* It does not take streams that nobody will answer, and loses nothing of what came. */
+START_TEST(a_paused_session_notices_the_end_of_its_peer)
+{
+    struct smux_config config;
+    smux_stream *stream;
+    static char buf[200000];
+    char frame[8 + 1000] = "\1\2\350\3\3\0\0\0";
+    size_t n, total = 0;
+
+    smux_config_init(&config);
+    config.max_receive_buffer = 100000;
+    setup(SMUX_SERVER, &config);
+    peer_sends("\1\0\0\0\3\0\0\0", 8);
+    ck_assert_int_eq(smux_session_accept(session, &stream), SMUX_OK);
+    for (int i = 0; i < 200; i++) {
+        peer_sends(frame, sizeof frame);
+    }
+    peer_sends("\1\1\0\0\3\0\0\0", 8);
+    sleep_ms(30);
+    ck_assert(!opens_none(session));
+    ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+    ck_assert(await(opens_none, session));
+    ck_assert_int_eq(smux_session_error(session), SMUX_OK);
+    while (smux_stream_read(stream, buf, sizeof buf, &n) == SMUX_OK) {
+        total += n;
+    }
+    ck_assert_uint_eq(total, 200000);
+    smux_stream_close(stream);
+    (void)smux_session_close(session);
+    close(peer);
+}
+END_TEST
+
 /* A reader at rest goes on where the pause began. */
 START_TEST(a_paused_session_goes_on)
 {
@@ -705,6 +749,7 @@ int main(void)
                         WIRE_KINDS);
     tcase_add_test(tcase, a_failed_write_does_not_lose_what_arrived);
     tcase_add_test(tcase, a_paused_session_notices_a_reset);
+    tcase_add_test(tcase, a_paused_session_notices_the_end_of_its_peer);
     tcase_add_loop_test(tcase, a_paused_session_goes_on, 0, WIRE_KINDS);
     tcase_add_test(tcase, BKT_8_a_slow_reader_is_not_taken_for_a_stalled_one);
     tcase_add_loop_test(tcase, silence_ends_a_session, 0, 2);
