@@ -115,6 +115,76 @@ def frozen_server_is_noticed():
     expect(works(front.address), True, "works again")
 
 
+def send_or_echo(connection):
+    """A target that sends without end when the first byte is S."""
+    first = connection.recv(1)
+    while first == b"S":
+        connection.sendall(bytes(1 << 16))
+    connection.sendall(first)
+    echo(connection)
+
+
+def held_back(address):
+    """A connection that wants everything and reads nothing."""
+    s = connect(address)
+    s.sendall(b"S")
+    time.sleep(0.5)
+    return s
+
+
+def reset_session(back, front):
+    """Kills a server that has not read something yet: its kernel resets the connection."""
+    back.send(signal.SIGSTOP)
+    connect(front.address).sendall(b"x")
+    time.sleep(0.2)
+    back.kill()
+
+
+@test
+def paused_session_is_replaced_at_once():
+    """Version 1: a stream that nobody reads stops the session, which does not read, either."""
+    target = Target(send_or_echo)
+    first = server(target.address)
+    listen = format_address(first.address)
+    front = client(first.address, "--smuxver", "1", "--smuxbuf", "64KiB", "--retry-cap", "0.3")
+    held = held_back(front.address)
+    reset_session(first, front)
+    server(target.address, listen=listen)
+    start = time.monotonic()
+    expect(works(front.address), True, "a new connection")
+    expect(time.monotonic() - start < 3, True, "at once, after %.1f s" % (time.monotonic() - start))
+    front.wait_log("session.up", count=2)
+    held.close()
+
+
+@test
+def local_side_that_reads_nothing_of_a_broken_session():
+    """It has 5 seconds (BROKEN_GRACE_MS), and not the minutes of a half that remains."""
+    target = Target(send_or_echo)
+    first = server(target.address)
+    front = client(first.address, "--quiet=handshakes")
+    held, reader = held_back(front.address), held_back(front.address)
+    first.kill()
+    front.wait_log("session.down")
+    start = time.monotonic()
+    read_until_reset(reader)
+    front.wait_log("stream.close .*reason=")
+    expect(time.monotonic() - start < 3, True, "who reads is told when all was read")
+    front.wait_log("stream.close .*reason=", count=2)
+    if not 4 < time.monotonic() - start < 9:
+        raise AssertionError("given up after %.1f s" % (time.monotonic() - start))
+    expect(ends_with_reset(held), True, "it sees an error behind what it had")
+
+
+def read_until_reset(s):
+    try:
+        while s.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        return
+    raise AssertionError("a stream that was cut looks complete")
+
+
 @test
 def many_restarts_leak_nothing():
     target = Target(echo)
