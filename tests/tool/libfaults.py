@@ -29,13 +29,14 @@ class Plan:
     def __init__(self):
         if not os.path.exists(LIBRARY):
             raise libtunnel.Skip("%s is not built" % LIBRARY)
-        self.file = tempfile.NamedTemporaryFile(prefix="smux-faults-")
+        self.file = tempfile.TemporaryFile()    # without a name: nothing is left of it
         size = FAULT.size * len(CALLS) + LIVE.size
         self.file.truncate(size)
         self.memory = mmap.mmap(self.file.fileno(), size)
 
     def environment(self):
-        return dict(os.environ, LD_PRELOAD=LIBRARY, SMUX_FAULTS=self.file.name)
+        path = "/proc/%d/fd/%d" % (os.getpid(), self.file.fileno())
+        return dict(os.environ, LD_PRELOAD=LIBRARY, SMUX_FAULTS=path)
 
     def _at(self, call):
         return CALLS.index(call) * FAULT.size

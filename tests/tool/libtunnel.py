@@ -75,26 +75,28 @@ _running = []
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For a child: the kernel kills it when the thread ends that made it."""
     PR_SET_PDEATHSIG = 1
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
-    """A child whose output goes to a file that can be searched while it runs."""
+    """A child whose output goes to a file that can be searched while it runs. The file has no name,
+    so that nothing is left of it however a test ends."""
 
     def __init__(self, args, stdin=subprocess.DEVNULL, stdout=None, **kwargs):
         self.args = [str(a) for a in args]
-        self.log_file = tempfile.NamedTemporaryFile(prefix="smux-test-")
+        self.log_file = tempfile.TemporaryFile()
         self.child = subprocess.Popen(
             self.args, stdin=stdin, stdout=self.log_file if stdout is None else stdout,
-            stderr=self.log_file, preexec_fn=_die_with_parent, **kwargs)
+            stderr=self.log_file, preexec_fn=die_with_parent, **kwargs)
         self.pid = self.child.pid
         _running.append(self)
 
     def log(self):
-        with open(self.log_file.name, errors="replace") as f:
-            return f.read()
+        fd = self.log_file.fileno()     # its offset is the child's, too, and must stay
+        return os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace")
 
     def wait_log(self, pattern, timeout=10, count=1):
         """Waits until a pattern has appeared `count` times; returns that match."""

@@ -110,7 +110,7 @@ class EchoProcess:
         self.address = listener.getsockname()
         self.pid = os.fork()
         if self.pid == 0:
-            _die = globals().get("_die_with_parent")
+            die_with_parent()
             try:
                 serve_echo(listener)
             finally:

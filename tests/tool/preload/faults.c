@@ -2,7 +2,7 @@
  * faults.c - makes system calls and allocations of a program fail; to be loaded by LD_PRELOAD.
  *
  * The plan is an array of struct fault in the file that SMUX_FAULTS names, mapped into memory: so
- * whoever runs the program reads the counts and changes plans while it runs (faultlib.py). Only
+ * whoever runs the program reads the counts and changes plans while it runs (libfaults.py). Only
  * calls from the program itself count, not those that libuv and libc make for themselves; but
  * epoll_wait does, whoever calls it.
  *
@@ -29,7 +29,7 @@
 
 #define SHORT 10000 /* + the number of bytes */
 
-/* In the order of CALLS in faultlib.py. */
+/* In the order of CALLS in libfaults.py. */
 enum call {
     READ,
     READV,
