@@ -208,9 +208,6 @@ def main():
         result["skip"] = str(why)
     except Exception as error:
         result["wrong"].append("%s: %s" % (type(error).__name__, error))
-    finally:
-        if job["kernel"]:
-            tunnel.Kernel.clean_up()
     print(json.dumps(result), flush=True)
     libtunnel.clean_up(bool(result["wrong"]), sys.stderr)
     os._exit(0)

@@ -59,8 +59,8 @@ class Emulated:
 
 
 class Kernel:
-    """Two interfaces; what one of them drops vanishes without a word."""
-    server_host = "198.18.0.2"
+    """Two interfaces; what one of them drops vanishes without a word. The far one is in a namespace
+    without a name, which is gone with the processes in it."""
     options = ("--insecure=session",)
 
     def __init__(self, server_address):
@@ -69,41 +69,43 @@ class Kernel:
     @classmethod
     def prepare(cls):
         """Makes namespace and interfaces. Skip where that is not allowed."""
-        libtunnel.need("ip", "tc")
-        cls.name = "smux%d" % os.getpid()
-        cls.inside = ("ip", "netns", "exec", cls.name)
+        libtunnel.need("ip", "tc", "unshare", "nsenter")
+        holder = libtunnel.Process(["unshare", "--net", "sh", "-c", "echo ready; exec sleep infinity"])
+        try:
+            holder.wait_log("^ready")
+        except AssertionError:
+            raise libtunnel.Skip("no network namespace: " + holder.log().strip()) from None
+        cls.inside = ("nsenter", "--target", str(holder.pid), "--net")
+        cls.near = "smux%da" % os.getpid()
         third = os.getpid() % 250
         host, cls.server_host = "198.18.%d.1" % third, "198.18.%d.2" % third
-        near = cls.near = cls.name + "a"
+        near = ("ip", "link", "add", cls.near, "type", "veth", "peer", "name", "far", "netns")
         for command in (
-                "ip netns add {ns}", "ip link add {near} type veth peer name far netns {ns}",
-                "ip addr add %s/30 dev {near}" % host, "ip link set {near} up",
-                "ip -n {ns} addr add %s/30 dev far" % cls.server_host,
-                "ip -n {ns} link set far up", "ip -n {ns} link set lo up",
-                "tc qdisc add dev {near} root pfifo limit 0", "tc qdisc del dev {near} root"):
-            done = subprocess.run(command.format(ns=cls.name, near=near).split(),
-                                  capture_output=True, text=True)
+                (*near, str(holder.pid)),
+                ("ip", "addr", "add", host + "/30", "dev", cls.near),
+                ("ip", "link", "set", cls.near, "up"),
+                (*cls.inside, "ip", "addr", "add", cls.server_host + "/30", "dev", "far"),
+                (*cls.inside, "ip", "link", "set", "far", "up"),
+                (*cls.inside, "ip", "link", "set", "lo", "up"),
+                cls.drop("add"), cls.drop("del")):
+            done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
-                cls.clean_up()
-                raise libtunnel.Skip("%s: %s" % (command, done.stderr.strip()))
+                raise libtunnel.Skip("%s: %s" % (" ".join(command), done.stderr.strip()))
 
     @classmethod
-    def clean_up(cls):
-        subprocess.run(["ip", "netns", "del", cls.name], capture_output=True)
-        subprocess.run(["ip", "link", "del", cls.near], capture_output=True)
-
-    def run(self, *command):
-        subprocess.run(command, check=True, capture_output=True)
+    def drop(cls, change, inside=False):
+        """The command that lets an interface drop everything ("add"), or no longer ("del")."""
+        limit = ("pfifo", "limit", "0") if change == "add" else ()
+        return (*(cls.inside if inside else ()), "tc", "qdisc", change, "dev",
+                "far" if inside else cls.near, "root", *limit)
 
     def order(self, text):
         """As the emulator's orders; `down` and `up` are seen from the client."""
         verb, _, way = text.partition(" ")
-        change = "add" if verb == "freeze" else "del"
-        limit = ["pfifo", "limit", "0"] if verb == "freeze" else []
-        if way in ("", "up"):
-            self.run("tc", "qdisc", change, "dev", self.near, "root", *limit)
-        if way in ("", "down"):
-            self.run("tc", "-n", self.name, "qdisc", change, "dev", "far", "root", *limit)
+        for inside, name in ((False, "up"), (True, "down")):
+            if way in ("", name):
+                subprocess.run(self.drop("add" if verb == "freeze" else "del", inside), check=True,
+                               capture_output=True)
 
     def close(self):
         pass
