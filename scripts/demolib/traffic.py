@@ -43,7 +43,7 @@ class End:
             return {"sent": {}, "received": {}, "errors": ["an end of the data died"]}
 
     def stop(self):
-        self._process.terminate()
+        self._process.kill()    # one that is only just starting may lose any other signal
         self._process.join()
 
 
