@@ -26,6 +26,8 @@ import traceback
 LONG = os.environ.get("SMUX_LONG") == "1"
 # Slow builds (sanitizers, valgrind) say how much of the work they can do.
 PERCENT = int(os.environ.get("SMUX_TEST_PERCENT", "100"))
+ROOT = os.environ.get("SMUX_SOURCE_DIR") or \
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 1 << 20
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -144,6 +146,12 @@ class Process:
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.pid))
 
+    def cpu_s(self):
+        """Processor time so far."""
+        with open("/proc/%d/stat" % self.pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 def forget(process):
     """For a process that has ended and whose log is of no use any more."""
@@ -152,7 +160,7 @@ def forget(process):
 
 
 def clean_up(show_logs, out=sys.stdout):
-    """Kills all processes; shows the last lines of their logs."""
+    """Kills all processes, shows the last lines of their logs; gives reserved ports back."""
     for process in reversed(_running):
         process.kill()
         if show_logs:
@@ -161,6 +169,9 @@ def clean_up(show_logs, out=sys.stdout):
                 print("  | " + line[:300], file=out)
         process.log_file.close()
     _running.clear()
+    for s in _reserved:
+        s.close()
+    _reserved.clear()
 
 
 def run_tool(*args, stdin=None, timeout=20, env=None):
@@ -239,10 +250,30 @@ def connect(address, timeout=20):
     return s
 
 
+_reserved = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of loopback where nobody listens, reserved until the end of the test: nobody else gets
+    it, not even as the near end of a connection. What sets SO_REUSEADDR can listen there."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    _reserved.append(s)
+    return s.getsockname()[1]
+
+
+def own_address():
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))  # which sends nothing
+            address = s.getsockname()[0]
+        except OSError:
+            address = "127.0.0.1"
+    if address.startswith("127."):
+        raise Skip("this machine has no address but loopback")
+    return address
 
 
 def read_all(s):

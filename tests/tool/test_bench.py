@@ -233,7 +233,7 @@ def tables_for_gnuplot():
 @test
 def figures_are_drawn_from_the_tables():
     libtunnel.need("gnuplot")
-    plots = os.path.join(os.environ.get("SMUX_SOURCE_DIR", "."), "plots")
+    plots = os.path.join(libtunnel.ROOT, "plots")
     with tempfile.TemporaryDirectory() as directory:
         prefix = os.path.join(directory, "x")
         bench("--mode", "bulk,pingpong", "--vs", "tcp,v2", "--tsv", prefix, *SHORT)

@@ -7,9 +7,8 @@ import sys
 import tempfile
 
 import libtunnel
-from libtunnel import expect, expect_in, test
+from libtunnel import ROOT, expect, expect_in, test
 
-ROOT = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
 COMPARE = [sys.executable, os.path.join(ROOT, "bench/compare")]
 
 

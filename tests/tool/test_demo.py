@@ -8,9 +8,8 @@ import tempfile
 import time
 
 import libtunnel
-from libtunnel import expect, expect_in, test, wait_until
+from libtunnel import ROOT, expect, expect_in, test, wait_until
 
-ROOT = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
 DEMO = [sys.executable, os.path.join(ROOT, "scripts/demo")]
 
 

@@ -104,12 +104,6 @@ class Faulty:
             what, self.live, self.plan.live()))
 
 
-def cpu_s(process):
-    with open("/proc/%d/stat" % process.pid) as f:
-        fields = f.read().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def judge(side, call, result, harmless, what):
     if harmless:
         expect(result, "complete", what)
@@ -145,7 +139,7 @@ def fault_at_every_place(tunnel, side, call, how, harmless, reconnect=False, tim
 
 def every_call(side):
     tunnel = Faulty(side)
-    begin, before, places = time.monotonic(), cpu_s(tunnel.process), 0
+    begin, before, places = time.monotonic(), tunnel.process.cpu_s(), 0
     for call, (harmless, costly) in KINDS.items():
         for how in harmless + costly:
             places += fault_at_every_place(tunnel, side, call, how, how in harmless)
@@ -155,7 +149,7 @@ def every_call(side):
             tunnel.check(call)
     tunnel.check("all calls")
     wall = time.monotonic() - begin
-    used = cpu_s(tunnel.process) - before
+    used = tunnel.process.cpu_s() - before
     print("       %d faults in %.1f s, %.0f %% of a processor" % (places, wall, 100 * used / wall))
     expect(used < 0.5 * wall, True, "it does not spin")
 

@@ -171,19 +171,6 @@ def client_warns_about_plaintext_outside_loopback():
     outside.wait_log("warn .*outside loopback and the connection is not encrypted")
 
 
-def own_address():
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        try:
-            s.connect(("192.0.2.1", 9))
-            address = s.getsockname()[0]
-        except OSError:
-            raise Skip("this machine has no address but loopback")
-    if address.startswith("127."):
-        raise Skip("this machine has no address but loopback")
-    return address
-
-
 @test
 def port_in_use():
     with socket.socket() as s:
@@ -230,8 +217,7 @@ def help_fits_and_shows_defaults():
 @test
 def man_page_is_clean():
     need("mandoc")
-    source = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
-    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", source + "/man/smux.1"],
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", ROOT + "/man/smux.1"],
                           capture_output=True, text=True)
     expect((done.returncode, done.stdout), (0, ""), "mandoc")
 
@@ -256,8 +242,7 @@ def output_that_cannot_be_written():
 
 @test
 def every_option_is_in_the_man_page():
-    source = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
-    with open(os.path.join(source, "man/smux.1")) as f:
+    with open(os.path.join(ROOT, "man/smux.1")) as f:
         page = f.read().replace("\\-", "-").replace("\\", "")
     documented = set(re.findall(r"\bFl ((?:-|\w)[\w-]*)", page))
     options = {line.split()[1] for line in run_tool("help", "options")[1].splitlines()}
@@ -277,10 +262,9 @@ def messages(path):
 
 @test
 def messages_are_in_the_man_page():
-    source = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
-    with open(os.path.join(source, "man/smux.1")) as f:
+    with open(os.path.join(ROOT, "man/smux.1")) as f:
         page = f.read().split(".Sh DIAGNOSTICS")[1].replace('""', '"')
-    directory = os.path.join(source, "tools/smux")
+    directory = os.path.join(ROOT, "tools/smux")
     found = [text for name in sorted(os.listdir(directory)) if name.endswith(".c")
              for text in messages(os.path.join(directory, name))]
     expect(len(found) > 15, True, "number of messages, %s" % found)

@@ -252,9 +252,9 @@ def out_of_descriptors_waits_instead_of_spinning():
     address = listening(front)
     held = [connect(address) for _ in range(2 * limit)]  # the kernel's backlog takes the rest
     front.wait_log("accept.paused .*too many open files")
-    before = cpu_seconds(front.pid)
+    before = front.cpu_s()
     time.sleep(1.5)
-    used = cpu_seconds(front.pid) - before
+    used = front.cpu_s() - before
     expect(used < 0.3, True, "processor time while there are no descriptors: %.2f s" % used)
     expect(len(re.findall("accept.paused", front.log())), 1, "lines about it")
     for s in held[:-1]:
@@ -262,12 +262,6 @@ def out_of_descriptors_waits_instead_of_spinning():
     last = held[-1]
     last.sendall(b"my turn")
     expect(read_exactly(last, 7), b"my turn", "the last connection is served in the end")
-
-
-def cpu_seconds(pid):
-    with open("/proc/%d/stat" % pid) as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # --- standard input and output ---------------------------------------------------------------

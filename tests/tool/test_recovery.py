@@ -19,8 +19,8 @@ def works(address):
 @test
 def server_killed_and_started_again():
     target = Target(echo)
-    first = server(target.address)
-    listen = format_address(first.address)
+    listen = "127.0.0.1:%d" % free_port()
+    first = server(target.address, listen=listen)
     front = client(first.address, "--retry-cap", "0.5", "--conn", "2")
     expect(works(front.address), True, "works before")
     for _ in range(3):
@@ -188,8 +188,8 @@ def read_until_reset(s):
 @test
 def many_restarts_leak_nothing():
     target = Target(echo)
-    first = server(target.address)
-    listen = format_address(first.address)
+    listen = "127.0.0.1:%d" % free_port()
+    first = server(target.address, listen=listen)
     front = client(first.address, "--retry-min", "0.05", "--retry-cap", "0.05", "--conn", "4")
     front.wait_log("session.up", count=4)
     before = front.fds()

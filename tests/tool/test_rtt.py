@@ -6,9 +6,8 @@ import sys
 import tempfile
 
 import libtunnel
-from libtunnel import expect, expect_in, test
+from libtunnel import ROOT, expect, expect_in, test
 
-ROOT = os.environ.get("SMUX_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "../..")
 LINKEMU = os.path.join(os.environ.get("SMUX_BUILD_DIR", ""), "bin/linkemu")
 WINDOW, RTT = 1 << 18, 25
 

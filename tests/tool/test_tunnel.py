@@ -247,9 +247,7 @@ def target_down():
     expect(s.recv(10), b"", "refusal by FIN is all the protocol has")
     tunnel.server.wait_log(r'target.failed .*error="stream 3: cannot connect to 127.0.0.1:%d: '
                            r'connection refused"' % port)
-    target = socket.socket()
-    target.bind(("127.0.0.1", port))
-    target.listen()
+    target = socket.create_server(("127.0.0.1", port))
     s = tunnel.connect()
     s.sendall(b"there again")
     expect(target.accept()[0].recv(20), b"there again", "the tunnel works when the target is up")
@@ -414,16 +412,6 @@ def limit_of_sessions_refuses():
     expect(other.wait(20), 69, "exit status of the second client")
     tunnel.server.wait_log("max-sessions is reached")
     check_echo(tunnel.connect())
-
-
-def own_address():
-    """An address of this machine that is not loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        try:
-            s.connect(("192.0.2.1", 9))  # which sends nothing
-        except OSError:
-            raise Skip("no address but loopback") from None
-        return s.getsockname()[0]
 
 
 @test

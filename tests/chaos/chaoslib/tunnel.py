@@ -6,7 +6,6 @@ The link is the emulator, or a pair of network interfaces with the server and th
 network namespace.
 """
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -23,18 +22,6 @@ KEEPALIVE_S = 2         # silence that ends a session
 OPTIONS = ["--keepalive", "0.3", "--keepalive-timeout", str(KEEPALIVE_S), "--connect-timeout", "2",
            "--half-close-timeout", "10", "--drain-timeout", "5"]
 CLIENT_OPTIONS = ["--retry-min", "0.1", "--retry-cap", "0.5"]
-
-
-def fixed_port():
-    """A port that no connection takes for its own end while its listener is away."""
-    while True:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
 
 
 class Emulated:
@@ -115,13 +102,13 @@ class Tunnel:
     """The processes, by what they are."""
 
     def __init__(self, link, sessions):
-        port, target_port = fixed_port(), fixed_port()
+        port, target_port = libtunnel.free_port(), libtunnel.free_port()
         self.server_address = (link.server_host, port)
         self.target_address = ("127.0.0.1", target_port)
         self.inside = list(link.inside)
         self.link_options = list(link.options)
         self.link = link(self.server_address)
-        self.client_listen = fixed_port()
+        self.client_listen = libtunnel.free_port()
         self.sessions = sessions
         self.processes = {}
         self.reports = []       # what targets told
