@@ -3,6 +3,7 @@
 streams that are not there, cut connections, windows that jump.
 
 ctest-timeout: 120
+ctest-waits
 """
 import functools
 

@@ -5,6 +5,7 @@
  *
  * ctest-scarce
  * ctest-timeout: 300
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

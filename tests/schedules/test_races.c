@@ -3,6 +3,7 @@
  * long runs.
  *
  * ctest-timeout: 120
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

@@ -2,6 +2,7 @@
  * Sessions over every kind of transport: open, accept, echo, half-close, properties.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

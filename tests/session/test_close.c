@@ -2,6 +2,7 @@
  * Ends: of streams and sessions, from both sides, while others are blocked.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

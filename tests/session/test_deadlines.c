@@ -2,6 +2,7 @@
  * Deadlines, and what a call that ends early has done.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #include "ends.h"
 #include "flow.h"

@@ -2,6 +2,7 @@
  * Sessions whose peer or transport fails, whose memory runs out, or whose process forks.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

@@ -3,6 +3,7 @@
  * come back, the others must not notice.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #define _GNU_SOURCE 1 /* usleep */
 

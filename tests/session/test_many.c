@@ -2,6 +2,7 @@
  * Many sessions and many streams: one thread serves them, and an idle one costs little.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

@@ -8,6 +8,7 @@
  *
  * ctest-scarce
  * ctest-timeout: 300
+ * ctest-waits
  */
 #include "ends.h"
 #include "faults.h"

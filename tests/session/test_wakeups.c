@@ -2,6 +2,7 @@
  * Nobody sleeps on: whatever a call brings about, those who wait for it are told by that call.
  *
  * ctest-timeout: 60
+ * ctest-waits
  */
 #define _GNU_SOURCE 1
 

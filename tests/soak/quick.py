@@ -1,6 +1,7 @@
 """Ten seconds of the soak. Longer runs are a command of their own: tests/soak/run --help
 
 ctest-timeout: 180
+ctest-waits
 """
 import os
 import pathlib

@@ -1,7 +1,6 @@
 """Large transfers with equal digests, and many connections at once.
 
 ctest-timeout: 300
-ctest-serial
 """
 import selectors
 

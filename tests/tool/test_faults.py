@@ -5,6 +5,7 @@ process lives and does not spin, the next exchange works, and descriptors and me
 SMUX_LONG=1 tries every place of an exchange and not only the first three.
 
 ctest-timeout: 120
+ctest-waits
 """
 import errno
 import os

@@ -1,7 +1,6 @@
 """The tunnel with a Go tunnel at the other end: xtaci/smux in both roles, both versions.
 
 ctest-timeout: 180
-ctest-serial
 """
 from libtunnel import *
 
@@ -134,7 +133,7 @@ def web_server_without_a_failed_request():
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n" + b"x" * 600)
 
     for name, address in pairs(Target(serve).address):
-        done = subprocess.run(["wrk", "-t", "2", "-c", "20", "-d", "3s", "http://%s:%d/" % address],
+        done = subprocess.run(["wrk", "-t", "2", "-c", "20", "-d", "2s", "http://%s:%d/" % address],
                               capture_output=True, text=True, timeout=60)
         expect("Socket errors" in done.stdout or "Non-2xx" in done.stdout, False,
                name + ": " + done.stdout)

@@ -1,6 +1,7 @@
 """Peers that are not what they should be: a message that says what to do, and the exit code.
 
 ctest-timeout: 60
+ctest-waits
 """
 from libtunnel import *
 

@@ -1,6 +1,7 @@
 """Signals, draining, the log, standard input and output.
 
 ctest-timeout: 120
+ctest-waits
 """
 import json
 import pty

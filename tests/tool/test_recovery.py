@@ -1,6 +1,7 @@
 """Either end is killed, or vanishes without a word, and the tunnel comes back by itself.
 
 ctest-timeout: 90
+ctest-waits
 """
 from libtunnel import *
 

@@ -1,6 +1,7 @@
 """The plain tunnel: bytes arrive, ends arrive, and what is cut short is an error.
 
 ctest-timeout: 120
+ctest-waits
 """
 import os
 import signal
