@@ -4,7 +4,7 @@ time out.
 
 ctest-timeout: 240
 """
-from _peers import C_CLIENT, C_SERVER, Case, main, require
+from _peers import C_CLIENT, C_SERVER, Case, main, much, require
 
 MAX = 2**31 - 1
 
@@ -89,17 +89,20 @@ def windows():
 def saturation():
     """Many streams that are busy in both directions, with a Go budget they can exhaust. Echo would
     hang here in version 2, also between two Go ends: its writer waits for a UPD that stands behind
-    data its reader does not take [M14]."""
-    for streams, n in ((64, 400000), (500, 60000)):
+    data its reader does not take [M14]. Together they hold more than the larger budget, and the
+    longer ones need more than their first window."""
+    for streams, n in ((much(24, 64), 400000), (much(150, 500), 60000)):
         for budget in (262144, 4194304):
             yield Case(f"{streams} streams saturated both ways, Go budget {budget}",
                        "BKT-6 UPD-4", "duplex-server",
                        f"duplex-client -bytes {n} -streams {streams}", go=f"-buf {budget}")
 
 
+BULK = f"-bytes {much(4000003, 10000003)} -streams 4"
+
 CASES = [
-    Case("bulk to the server", "ORD-1", "sink-server", "source-client -bytes 10000003 -streams 4"),
-    Case("bulk to the client", "ORD-1", "source-server", "sink-client -bytes 10000003 -streams 4"),
+    Case("bulk to the server", "ORD-1", "sink-server", f"source-client {BULK}"),
+    Case("bulk to the client", "ORD-1", "source-server", f"sink-client {BULK}"),
     Case("64 streams, short writes", "ORD-1", "sink-server",
          "source-client -bytes 100001 -streams 64 -chunk 1009"),
     Case("frames of 65535 bytes", "FRM-4", "sink-server -frame 65535",

@@ -7,8 +7,6 @@ the update of its own accord [M15]; we stop a byte short [WIN-9] and send ours [
 
 ctest-timeout: 3000
 """
-import os
-
 import _peers
 from _peers import Case, main, skip
 
@@ -21,7 +19,7 @@ CASES = [
 ]
 
 if __name__ == "__main__":
-    if os.environ.get("SMUX_LONG") != "1":
+    if not _peers.LONG:
         skip("takes minutes, set SMUX_LONG=1")
     _peers.LIMIT = 900
     main(CASES)

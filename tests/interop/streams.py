@@ -3,7 +3,7 @@
 
 ctest-timeout: 180
 """
-from _peers import C_CLIENT, C_SERVER, Case, main, require
+from _peers import C_CLIENT, C_SERVER, Case, main, much, require
 
 
 def newest(release):
@@ -53,6 +53,8 @@ def dead_by_silence(run):
     return error
 
 
+MANY = much(3000, 10000)
+
 CASES = [
     Case("echo, frames watched", "FRM-1..3 ORD-1 FIN-1 OPN-2 OPN-5", "echo-server",
          "echo-client -c 40 -parallel 10 -m 20 -size 3000", watch=True),
@@ -60,10 +62,11 @@ CASES = [
          "accept-client -expect 20 -c 20 -parallel 1", watch=True, check=ids),
     Case("one byte, lockstep", "FRM-4", "echo-server",
          "echo-client -c 4 -parallel 4 -m 50 -size 1 -lockstep"),
-    Case("10000 streams", "OPN-1 OPN-3 FIN-4 SID-2", "echo-server",
-         "echo-client -c 10000 -parallel 100"),
-    Case("10000 streams from both ends at once", "OPN-7 FIN-4", "opener-server -c 5000 -parallel 50",
-         "accept-client -expect 5000 -c 5000 -parallel 50 -m 1"),
+    Case(f"{MANY} streams", "OPN-1 OPN-3 FIN-4 SID-2", "echo-server",
+         f"echo-client -c {MANY} -parallel 100"),
+    Case(f"{MANY} streams from both ends at once", "OPN-7 FIN-4",
+         f"opener-server -c {MANY // 2} -parallel 50",
+         f"accept-client -expect {MANY // 2} -c {MANY // 2} -parallel 50 -m 1"),
     Case("Unix socket", "VER-1", "echo-server", "echo-client -c 10 -parallel 3 -m 4 -size 70000",
          unix=True, only=newest),
     Case("version auto", "VER-2", "echo-server", "echo-client -c 3 -m 2", roles=(C_SERVER,),
