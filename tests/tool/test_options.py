@@ -96,6 +96,8 @@ def bad_addresses():
         refused(["client", "-r", "127.0.0.1:1", "-l", text], 64, "--listen %s: " % text, why)
     refused(["client", "-r", "-"], 64, "only TCP and Unix sockets")
     refused(["server", "-t", "fd:7"], 64, "only TCP and Unix sockets")
+    refused(["server", "-t", "127.0.0.1:0"], 64, "--target 127.0.0.1:0: port 0 is only for listening")
+    refused(["client", "-r", "host:0"], 64, "--remote host:0: port 0 is only for listening")
 
 
 @test

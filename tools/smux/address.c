@@ -117,6 +117,19 @@ const char *address_parse(const char *text, struct address *out)
     return parse_tcp(text, out);
 }
 
+const char *address_parse_remote(const char *text, struct address *out)
+{
+    const char *error = address_parse(text, out);
+
+    if (error != NULL) {
+        return error;
+    }
+    if (out->kind == ADDRESS_TCP) {
+        return out->port == 0 ? "port 0 is only for listening" : NULL;
+    }
+    return out->kind == ADDRESS_UNIX ? NULL : "only TCP and Unix sockets can be connected to";
+}
+
 /* --- address to kernel ------------------------------------------------------------------- */
 
 static void add_sockaddr(struct address_list *list, const void *sa, socklen_t len)

@@ -50,6 +50,9 @@ struct address_list {
 /* Reads an address. Returns NULL, or what is wrong with it (static). */
 const char *address_parse(const char *text, struct address *out);
 
+/* The same for an address to connect to. */
+const char *address_parse_remote(const char *text, struct address *out);
+
 /*
  * Lists the addresses of everything that needs no name service: TCP by number or port alone,
  * Unix sockets. `listening` decides what ":port" means. Returns false for names and for kinds

@@ -203,11 +203,7 @@ static int parse_remotes(struct client *client)
         return EX_OSERR;
     }
     for (size_t i = 0; i < texts->n; i++) {
-        const char *error = address_parse(texts->items[i], &client->remotes[i]);
-        enum address_kind kind = client->remotes[i].kind;
-        if (error == NULL && kind != ADDRESS_TCP && kind != ADDRESS_UNIX) {
-            error = "only TCP and Unix sockets can be connected to";
-        }
+        const char *error = address_parse_remote(texts->items[i], &client->remotes[i]);
         if (error != NULL) {
             usage_error("--remote %s: %s", texts->items[i], error);
             return EX_USAGE;

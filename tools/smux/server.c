@@ -170,11 +170,7 @@ static int check_addresses(struct server *server)
                                           : "no target: add --target ADDR");
         return EX_USAGE;
     }
-    error = settings->bench ? NULL : address_parse(settings->target, &server->target);
-    if (error == NULL && !settings->bench && server->target.kind != ADDRESS_TCP &&
-        server->target.kind != ADDRESS_UNIX) {
-        error = "only TCP and Unix sockets can be connected to";
-    }
+    error = settings->bench ? NULL : address_parse_remote(settings->target, &server->target);
     if (error != NULL) {
         usage_error("--target %s: %s", settings->target, error);
         return EX_USAGE;
