@@ -117,7 +117,7 @@ def not_in_this_build():
 def kcptun_options():
     for option in (["--key", "secret"], ["--crypt", "aes"], ["--QPP"], ["--QPPCount", "61"]):
         refused(["client", *REMOTE, *option], 78,
-                option[0] + " is used only by the KCP transport", "--psk-file")
+                option[0] + " is used only by the KCP transport", "leave it out")
     refused(["client", *REMOTE, "--comp", "snappy"], 64, "not available in this build")
     # Accepted ones end here because the listener is outside loopback.
     status, _, err = run_tool("server", "-l", ":0", *TARGET, "-mode", "fast3", "--mtu", "1350",

@@ -221,7 +221,7 @@ static int refuse_kcp_key(const struct option_spec *spec, const char *text)
         return OPTIONS_GO_ON;
     }
     usage_error("--%s is used only by the KCP transport, this connection would not be protected "
-                "by it; use --psk-file",
+                "by it; leave it out, and let ssh or a VPN carry the sessions",
                 spec->name);
     return EX_CONFIG;
 }
@@ -240,7 +240,7 @@ static int check_environment(const struct command *command)
         return OPTIONS_GO_ON;
     }
     usage_error("KCPTUN_KEY is used only by the KCP transport, this connection would not be "
-                "protected by it; unset it, and use --psk-file");
+                "protected by it; unset it, and let ssh or a VPN carry the sessions");
     return EX_CONFIG;
 }
 
