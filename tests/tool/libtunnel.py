@@ -239,6 +239,9 @@ class Tunnel:
     def connect(self, timeout=20):
         return connect(self.address, timeout)
 
+    def connect_used(self):
+        return connect_used(self.address)
+
 
 # --- sockets ---------------------------------------------------------------------------------
 
@@ -247,6 +250,14 @@ def connect(address, timeout=20):
     s = socket.socket(family, socket.SOCK_STREAM)
     s.settimeout(timeout)
     s.connect(address)
+    return s
+
+
+def connect_used(address):
+    """A connection to an echo that has carried a byte there and back: its stream is open."""
+    s = connect(address)
+    s.sendall(b"x")
+    read_exactly(s, 1)
     return s
 
 

@@ -152,9 +152,7 @@ def go_server_killed_and_started_again():
     target = Target(echo)
     back = go_server(target.address, "2")
     front = client(back.address, "--retry-cap", "0.5")
-    s = connect(front.address)
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = connect_used(front.address)
     back.kill()
     expect(ends_with_reset(s), True, "an open stream sees an error")
     GoProcess("tunnel-server", "-l", format_address(back.address), "-t",

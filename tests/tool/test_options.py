@@ -139,8 +139,11 @@ def kcptun_key_in_the_environment():
 @test
 def one_dash_or_two_and_kcptun_names():
     process = Process([tool(), "client", "-localaddr", "127.0.0.1:0",
-                       "--remoteaddr=127.0.0.1:%d" % free_port(), "-smuxver=1", "-conn", "2"])
+                       "--remoteaddr=127.0.0.1:%d" % free_port(), "-smuxver=1", "-conn", "2", "-log-level",
+                       "debug"])
     listening(process)
+    for setting in ("smuxver value=1", "conn value=2"):
+        expect_in("config option=" + setting, process.log(), "settings")
 
 
 @test

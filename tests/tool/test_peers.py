@@ -113,9 +113,7 @@ def peer_that_speaks_late():
 def peer_that_speaks_in_time_is_not_complained_of():
     remote = server(Target(echo).address)
     process = client(remote.address, "--keepalive", "0.3", "--keepalive-timeout", "2")
-    s = connect(process.address)
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = connect_used(process.address)
     time.sleep(3.2)
     s.close()
     process.stop()

@@ -49,9 +49,7 @@ def refuses(address):
 def drain_refuses_new_streams():
     target = Target(echo)
     tunnel = Tunnel(target.address)
-    s = tunnel.connect()
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = tunnel.connect_used()
     tunnel.server.send(signal.SIGTERM)
     tunnel.server.wait_log("drain")
     other = tunnel.connect()
@@ -67,9 +65,7 @@ def drain_refuses_new_streams():
 def drain_timeout():
     target = Target(echo)
     tunnel = Tunnel(target.address, client_options=("--drain-timeout", "1"))
-    s = tunnel.connect()
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = tunnel.connect_used()
     start = time.monotonic()
     tunnel.client.send(signal.SIGTERM)
     expect(ends_with_reset(s), True, "a stream that is cut off sees an error")
@@ -84,9 +80,7 @@ def interrupt_and_second_signal():
     expect(tunnel.client.stop(signal.SIGINT), 130, "exit status after INT")
     second = client(tunnel.server.address)
     second.wait_log("session.up")
-    s = connect(second.address)
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = connect_used(second.address)
     second.send(signal.SIGTERM)
     second.wait_log("drain")
     second.send(signal.SIGTERM)
@@ -135,9 +129,7 @@ def hup_is_ignored():
     tunnel = Tunnel(Target(echo).address)
     tunnel.client.send(signal.SIGHUP)
     tunnel.client.wait_log("reload .*HUP is ignored")
-    s = tunnel.connect()
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = tunnel.connect_used()
 
 
 @test
@@ -187,16 +179,16 @@ def quiet_and_levels():
     target = Target(echo)
     tunnel = Tunnel(target.address, client_options=("--quiet",),
                     server_options=("--quiet=streams",))
-    s = tunnel.connect()
-    s.sendall(b"x")
-    read_exactly(s, 1)
+    s = tunnel.connect_used()
     s.close()
-    time.sleep(0.3)
     for process in (tunnel.client, tunnel.server):
+        process.send(signal.SIGUSR1)
+        process.wait_log("counters")
         expect("stream." in process.log(), False, "stream lines with --quiet")
-    process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", "127.0.0.1:1", "--log-level",
-                       "error"])
-    time.sleep(0.3)
+    address = "127.0.0.1", free_port()
+    process = Process([tool(), "server", "-l", format_address(address), "-t", "127.0.0.1:1",
+                       "--log-level", "error"])
+    wait_until(lambda: not refuses(address), what="a listener")
     expect(process.log(), "", "log at level error")
 
 

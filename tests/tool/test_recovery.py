@@ -25,9 +25,7 @@ def server_killed_and_started_again():
     front = client(first.address, "--retry-cap", "0.5", "--conn", "2")
     expect(works(front.address), True, "works before")
     for _ in range(3):
-        held = connect(front.address)
-        held.sendall(b"x")
-        read_exactly(held, 1)
+        held = connect_used(front.address)
         first.kill()
         expect(ends_with_reset(held), True, "an open stream sees an error")
         front.wait_log("session.down")
@@ -49,9 +47,7 @@ def client_killed_and_started_again():
     back = server(target.address)
     for round in range(3):
         front = client(back.address)
-        s = connect(front.address)
-        s.sendall(b"x")
-        read_exactly(s, 1)
+        s = connect_used(front.address)
         front.kill()
         wait_until(lambda: len(ended) == round + 1, what="end at the target")
         back.wait_log("session.down", count=round + 1)
@@ -103,9 +99,7 @@ def frozen_server_is_noticed():
     front = client(back.address, "--keepalive", "0.3", "--keepalive-timeout", "1.5",
                    "--retry-cap", "0.3")
     expect(works(front.address), True, "works before")
-    front_stream = connect(front.address)
-    front_stream.sendall(b"x")
-    read_exactly(front_stream, 1)
+    front_stream = connect_used(front.address)
     time.sleep(0.5)
     back.send(signal.SIGSTOP)
     try:

@@ -304,10 +304,7 @@ def sessions_are_placed_evenly():
     target = Target(echo)
     tunnel = Tunnel(target.address, client_options=("--conn", "4"))
     tunnel.client.wait_log("session.up", count=4)
-    held = [tunnel.connect() for _ in range(40)]
-    for s in held:
-        s.sendall(b"x")
-        read_exactly(s, 1)
+    held = [tunnel.connect_used() for _ in range(40)]
     per_session = count_sessions(tunnel)
     expect(per_session, {"1": 10, "2": 10, "3": 10, "4": 10}, "streams a session")
 
@@ -328,20 +325,11 @@ def least_fills_the_gap_and_rr_does_not():
         tunnel = Tunnel(target.address,
                         client_options=("--conn", "2", "--conn-policy", policy))
         tunnel.client.wait_log("session.up", count=2)
-        held = []
-        for _ in range(8):
-            s = tunnel.connect()
-            s.sendall(b"x")
-            read_exactly(s, 1)
-            held.append(s)
+        held = [tunnel.connect_used() for _ in range(8)]
         for s in held[0::2]:  # all of one session
             s.close()
         tunnel.client.wait_log("stream.close", count=4)
-        for _ in range(4):
-            s = tunnel.connect()
-            s.sendall(b"x")
-            read_exactly(s, 1)
-            held.append(s)
+        held += [tunnel.connect_used() for _ in range(4)]
         expect(max(count_sessions(tunnel).values()), expected, "streams with " + policy)
 
 
@@ -350,12 +338,7 @@ def cap_of_streams_opens_sessions_then_waits():
     target = Target(echo)
     tunnel = Tunnel(target.address,
                     client_options=("--conn", "2", "--max-streams-per-conn", "2"))
-    held = []
-    for _ in range(4):
-        s = tunnel.connect()
-        s.sendall(b"x")
-        read_exactly(s, 1)
-        held.append(s)
+    held = [tunnel.connect_used() for _ in range(4)]
     expect(len(re.findall(r"session\.up", tunnel.client.log())), 2, "sessions")
     fifth = tunnel.connect()
     fifth.sendall(b"y")
@@ -374,31 +357,19 @@ def cap_of_streams_opens_sessions_then_waits():
 def limit_of_streams_refuses():
     target = Target(echo)
     tunnel = Tunnel(target.address, server_options=("--max-streams", "2"))
-    held = []
-    for _ in range(2):
-        s = tunnel.connect()
-        s.sendall(b"x")
-        read_exactly(s, 1)
-        held.append(s)
+    held = [tunnel.connect_used() for _ in range(2)]
     s = tunnel.connect()
     expect(s.recv(1), b"", "the third stream is refused")
     tunnel.server.wait_log("stream.refused .*max-streams is reached")
     held.pop().close()
     tunnel.server.wait_log("stream.close")
-    s = tunnel.connect()
-    s.sendall(b"x")
-    expect(read_exactly(s, 1), b"x", "there is room again")
+    tunnel.connect_used()   # there is room again
 
 
 @test
 def limit_of_streams_in_a_session_is_told():
     tunnel = Tunnel(Target(echo).address, server_options=("--max-streams-per-session", "2"))
-    held = []
-    for _ in range(2):
-        s = tunnel.connect()
-        s.sendall(b"x")
-        read_exactly(s, 1)
-        held.append(s)
+    held = [tunnel.connect_used() for _ in range(2)]
     for _ in range(3):
         expect(tunnel.connect().recv(1), b"", "one more is refused")
     tunnel.server.wait_log("stream.refused .*hint=.raise --max-streams-per-session")
