@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -548,6 +549,19 @@ static void write_until_failure(void *arg)
     free(data);
 }
 
+/* The peer reads nothing: what it holds no longer grows. */
+static bool connection_is_full(void *arg)
+{
+    int *before = arg;
+    int held;
+
+    ck_assert_int_eq(ioctl(peer, FIONREAD, &held), 0);
+    bool full = held > 100000 && held == *before;
+    *before = held;
+    sleep_ms(100);
+    return full;
+}
+
 /* A write that ends early copies what it has begun to send. Without memory the session dies, and
  * everybody has to learn of it. */
 START_TEST(END_1_a_write_cut_without_memory_ends_the_session_for_all)
@@ -556,6 +570,7 @@ START_TEST(END_1_a_write_cut_without_memory_ends_the_session_for_all)
     struct smux_config config;
     struct task reader, writer;
     smux_stream *stream, *other;
+    int held = 0;
 
     smux_config_init(&config);
     config.allocator = &scarce;
@@ -564,7 +579,7 @@ START_TEST(END_1_a_write_cut_without_memory_ends_the_session_for_all)
     ck_assert_int_eq(smux_session_open(session, &other), SMUX_OK);
     task_start(&reader, read_until_failure, other);
     task_start(&writer, write_until_failure, stream);
-    sleep_ms(100); /* the connection is full by then */
+    ck_assert(await(connection_is_full, &held));
     atomic_store(&no_memory, true);
     smux_stream_set_write_deadline(stream, smux_now_us());
     task_join(&writer);
