@@ -20,7 +20,8 @@ struct load {
     uint64_t sent[MAX_STREAMS];
     unsigned n;
     unsigned busy;
-    int last; /* whose frame was taken last; -1 for a frame without payload */
+    size_t piece; /* that the transport takes at once */
+    int last;     /* whose frame was taken last; -1 for a frame without payload */
 };
 
 static void load_fill(struct load *load)
@@ -42,6 +43,7 @@ static void load_start(struct load *load, unsigned version, unsigned busy, unsig
     load->w.blocked = true;
     load->n = busy + idle;
     load->busy = busy;
+    load->piece = PIECE;
     for (unsigned i = 0; i < load->n; i++) {
         load->streams[i] = wire_open(&load->w);
         if (version == 2) { /* a window that is never in the way */
@@ -66,7 +68,7 @@ static size_t load_frame(struct load *load)
 
     while ((len = frame_next(bytes_head(out), bytes_len(out), &frame)) == 0) {
         load_fill(load);
-        if (wire_take(&load->w, PIECE) == 0) {
+        if (wire_take(&load->w, load->piece) == 0) {
             ck_abort_msg("nothing to send");
         }
     }
@@ -201,6 +203,33 @@ START_TEST(ORD_3_tiny_bursts_get_no_more_than_their_share)
                       bursts[i], (unsigned long long)load.sent[8]);
         wire_stop(&load.w);
     }
+}
+END_TEST
+
+/* A fast transport: turns of four frames. A writer who waits until all of a message is sent, and
+ * then writes the next, has it sent in one piece: its reader would be woken for each of them. */
+START_TEST(ORD_3_messages_that_fit_into_a_turn_are_not_cut)
+{
+    const size_t message = 3 * 32768 + 8192; /* which leaves a quarter of a turn unused */
+    unsigned pieces = 0;
+    uint64_t total = 0;
+    struct load load;
+
+    load_start(&load, (unsigned)_i, 0, 4);
+    load.piece = SIZE_MAX;
+    for (int before = -1; total < 16 << 20; before = load.last) {
+        for (unsigned i = 0; i < 4; i++) {
+            if (wire_stream_stats(&load.w, load.streams[i]).unsent == 0) {
+                wire_write(&load.w, load.streams[i], message);
+            }
+        }
+        total += load_frame(&load);
+        pieces += load.last >= 0 && load.last != before;
+    }
+    /* But for the first ones, before it is known that the transport is fast. */
+    ck_assert_msg(pieces < total / message * 9 / 8, "%llu messages were sent in %u pieces",
+                  (unsigned long long)(total / message), pieces);
+    wire_stop(&load.w);
 }
 END_TEST
 
@@ -397,6 +426,7 @@ int main(void)
     tcase_add_loop_test(tc, ORD_3_weights_share_by_bytes_within_3_percent, 1, 3);
     tcase_add_loop_test(tc, ORD_3_a_weight_changes_while_data_waits, 1, 3);
     tcase_add_loop_test(tc, ORD_3_64_equal_streams_have_a_jain_index_of_99_percent, 1, 3);
+    tcase_add_loop_test(tc, ORD_3_messages_that_fit_into_a_turn_are_not_cut, 1, 3);
     tcase_add_loop_test(tc, ORD_3_tiny_bursts_get_no_more_than_their_share, 1, 3);
     tcase_add_loop_test(tc, ORD_3_a_small_burst_does_not_wait_for_a_round_of_64_bulk_streams, 1, 3);
     tcase_add_loop_test(tc, ORD_3_a_higher_class_goes_first_whatever_the_weights, 1, 3);
