@@ -14,6 +14,10 @@
  * are awaited first, as the shortest of them tells. */
 #define SURELY_US 5000u
 #define SAMPLES   8u
+/* This part of a round without data is worth a larger window. */
+#define QUIET_SHARE 16u
+/* What larger windows bring is seen in so many rounds. */
+#define TRIAL_ROUNDS 2u
 /* Between two looks for windows that have become too large. */
 #define LOOK_US 1000000u
 
@@ -36,6 +40,7 @@ void smux__tune_init(smux_engine *e)
     e->tuner.look_at_us = SMUX_NEVER;
     e->tuner.round_us[0] = SMUX_NEVER;
     e->tuner.round_us[1] = SMUX_NEVER;
+    e->tuner.tried_us = SMUX_NEVER;
 }
 
 /* What each of several busy streams gets that have not grown. */
@@ -127,6 +132,8 @@ void smux__tune_forget(smux_engine *e, struct smux_estream *stream)
     }
     if (--e->tuner.n == 0) {
         e->tuner.look_at_us = SMUX_NEVER;
+        e->tuner.tried_us = SMUX_NEVER;
+        e->tuner.best_rate = 0;
     }
     stream->tuning = NULL;
     e->pool.alloc.free(tuning, e->pool.alloc.ctx);
@@ -162,6 +169,7 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
     if (tuning != NULL && tuning->asked_us == SMUX_NEVER) {
         tuning->edge = stream->updated_at + stream->advertised;
         tuning->asked_us = e->now_us;
+        tuning->quiet_us = e->tuner.quiet_us;
         tuning->dry_us = is_dry(to_come(stream, tuning->edge)) ? e->now_us : SMUX_NEVER;
     }
 }
@@ -208,6 +216,45 @@ static bool is_long_line(const smux_engine *e, const struct smux__tuning *tuning
            (round_us >= SURELY_US || tuning->answers >= SAMPLES);
 }
 
+/* Nothing of any stream comes for longer than some packets take, when a line is not full. */
+static void note_arrival(smux_engine *e)
+{
+    uint64_t gap_us = e->now_us - e->tuner.heard_us;
+
+    e->tuner.heard_us = e->now_us;
+    if (gap_us >= shortest_round(e) / QUIET_SHARE) {
+        e->tuner.quiet_us += gap_us;
+    }
+}
+
+/* The line itself was idle for part of a round, and not only this stream. */
+static bool line_was_quiet(const smux_engine *e, const struct smux__tuning *tuning,
+                           uint64_t round_us)
+{
+    return e->tuner.n == 1 || e->tuner.quiet_us - tuning->quiet_us >= round_us / QUIET_SHARE;
+}
+
+/* Streams that answer at different times leave no gap that is long, although the line is not full.
+ * So windows grow for a while, and go on if all streams together got a quarter more by it. */
+static bool growth_pays(smux_engine *e, uint64_t round_us)
+{
+    struct smux__tuner *tuner = &e->tuner;
+    uint64_t elapsed_us = e->now_us - tuner->tried_us;
+
+    if (tuner->tried_us == SMUX_NEVER) {
+        tuner->pays = true; /* to be seen */
+    } else if (elapsed_us >= TRIAL_ROUNDS * round_us) {
+        uint64_t rate = (e->stats.payload_in - tuner->tried_at) * 1000 / elapsed_us;
+        tuner->pays = rate >= tuner->best_rate + tuner->best_rate / 4;
+        tuner->best_rate = rate > tuner->best_rate ? rate : tuner->best_rate;
+    } else {
+        return tuner->pays;
+    }
+    tuner->tried_us = e->now_us;
+    tuner->tried_at = e->stats.payload_in;
+    return tuner->pays;
+}
+
 /* The answer has come. */
 static void judge(smux_engine *e, struct smux__tuning *tuning)
 {
@@ -215,7 +262,7 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     uint64_t round_us = e->now_us - tuning->asked_us;
     uint64_t idle_us = tuning->dry_us != SMUX_NEVER ? e->now_us - tuning->dry_us : 0;
     int32_t unread = (int32_t)(tuning->edge - stream->consumed);
-    bool was_idle = idle_us > 0 && idle_us >= round_us / 16;
+    bool was_idle = idle_us > 0 && idle_us >= round_us / QUIET_SHARE;
     bool has_read = unread <= (int32_t)(offered(tuning) / 4);
 
     tuning->asked_us = SMUX_NEVER;
@@ -225,7 +272,8 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     if (round_us < e->tuner.round_us[0]) { /* also when it waited behind what was sent before */
         e->tuner.round_us[0] = round_us;
     }
-    if (was_idle && has_read && is_long_line(e, tuning)) {
+    if (was_idle && has_read && is_long_line(e, tuning) &&
+        (line_was_quiet(e, tuning, round_us) || growth_pays(e, round_us))) {
         bool mostly = idle_us >= round_us - round_us / 4;
         grow(e, tuning, (uint64_t)tuning->window * (mostly ? 3 : 1));
     }
@@ -251,6 +299,7 @@ void smux__tune_received(smux_engine *e, struct smux_estream *stream)
 {
     struct smux__tuning *tuning = stream->tuning;
 
+    note_arrival(e);
     mind_pauses(e, tuning);
     if (tuning->asked_us == SMUX_NEVER) {
         return;

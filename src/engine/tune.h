@@ -12,7 +12,9 @@
  * If nothing came for a sixteenth of that time or more, and the application had read nearly
  * everything meanwhile, the window doubles: the line was idle although both ends would have gone
  * on. It grows fourfold if that was so for three quarters of the time. The time between updates
- * says nothing of this and is not used.
+ * says nothing of this and is not used. While several streams are busy, the line has to be idle as a
+ * whole, or all of them together have to get more by larger windows: on a slow line a stream waits
+ * behind the others, however short that is.
  *
  * An application that reads in bursts lets the window fill up, and then reads all that came and
  * what follows. The line is idle from the last byte that the window allows to the update that
@@ -46,6 +48,7 @@ struct smux__tuning {
     uint64_t full_us;                 /* when all that the window allows was there; SMUX_NEVER: it
                                          is not */
     uint64_t stopped_us;              /* how long that lasted the last time; 0: it is settled */
+    uint64_t quiet_us;                /* tuner.quiet_us when it was asked */
     uint32_t seen;                    /* stream.consumed at the last look */
     uint8_t answers;                  /* so many were seen; no more than are of interest */
     bool grown;                       /* since the last look */
@@ -57,6 +60,12 @@ struct smux__tuner {
     uint64_t growth;           /* sum of what their windows have grown */
     uint64_t look_at_us;       /* next look at all of them; SMUX_NEVER if there are none */
     uint64_t looked_us;        /* the last one */
+    uint64_t heard_us;         /* when payload of any of them came last */
+    uint64_t quiet_us;         /* sum of the gaps in which none came */
+    uint64_t tried_us;         /* larger windows are on trial since then, SMUX_NEVER: not yet, */
+    uint64_t tried_at;         /* and stats.payload_in was this */
+    uint64_t best_rate;        /* bytes in a thousand microseconds of the best trial */
+    bool pays;                 /* the last one was better than those before */
     uint64_t round_us[2];      /* shortest time from update to answer: since the last look, and
                                   before; SMUX_NEVER if none was seen */
 };

@@ -173,23 +173,36 @@ START_TEST(growth_ends_with_the_stream)
 }
 END_TEST
 
+static const struct {
+    unsigned n;
+    uint64_t mbit, rtt_ms;
+    bool spread;
+} shared[] = {{8, 200, 100, false},   {2, 1000, 10, false},  {8, 1000, 10, false},
+              {16, 1000, 100, false}, {16, 1000, 100, true}, {64, 1000, 200, true}};
+
 START_TEST(busy_streams_share_the_line)
 {
     uint64_t sum = 0;
 
-    line_start(&line, 200 * MBIT, 50000, NULL, NULL);
-    for (unsigned i = 0; i < 8; i++) {
+    const unsigned n = shared[_i].n;
+    const uint64_t rate = shared[_i].mbit * MBIT;
+
+    line_start(&line, rate, shared[_i].rtt_ms * 500, NULL, NULL);
+    for (unsigned i = 0; i < n; i++) {
         (void)line_open(&line, LINE_FAST);
+        if (shared[_i].spread) { /* they answer at different times of a round */
+            line_run(&line, shared[_i].rtt_ms * 5000 / n);
+        }
     }
-    line_run(&line, 1000000);
-    for (unsigned i = 0; i < 8; i++) {
+    line_run(&line, 20000 * shared[_i].rtt_ms);
+    for (unsigned i = 0; i < n; i++) {
         sum -= line.streams[i].read;
     }
-    line_run(&line, 1000000);
-    for (unsigned i = 0; i < 8; i++) {
+    line_run(&line, 20000 * shared[_i].rtt_ms);
+    for (unsigned i = 0; i < n; i++) {
         sum += line.streams[i].read;
     }
-    ck_assert_uint_ge(sum, 200 * MBIT * 90 / 100);
+    ck_assert_uint_ge(sum, rate * shared[_i].rtt_ms / 1000 * 20 * 90 / 100);
     line_stop(&line);
 }
 END_TEST
@@ -211,6 +224,28 @@ START_TEST(busy_streams_share_half_a_megabyte_of_a_short_line)
         ck_assert_uint_le(stats.credit_now, 524288);
     }
     ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    line_stop(&line);
+}
+END_TEST
+
+/* A slow line that is short: what makes each stream wait is the others, and larger windows would
+ * only make it worse. This is seen when they have been tried. */
+START_TEST(busy_streams_grow_once_on_a_slow_line_that_is_short)
+{
+    const unsigned n = (unsigned)_i;
+    uint64_t sum = 0;
+
+    line_start(&line, 100 * MBIT, 100, NULL, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 5000000);
+    ck_assert_uint_le(line_stats(&line).windows_grown, 2 * n); /* one try, and not again */
+    ck_assert_uint_le(line_stats(&line).receive_budget, 4194304 + 524288);
+    for (unsigned i = 0; i < n; i++) {
+        sum += line.streams[i].read;
+    }
+    ck_assert_uint_ge(sum, 5 * 100 * MBIT * 95 / 100);
     line_stop(&line);
 }
 END_TEST
@@ -282,8 +317,10 @@ int main(void)
     tcase_add_test(tc, a_reader_that_stops_earns_nothing);
     tcase_add_loop_test(tc, a_window_shrinks_when_it_is_not_used, 0, 2);
     tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
-    tcase_add_test(tc, busy_streams_share_the_line);
+    tcase_add_loop_test(tc, busy_streams_share_the_line, 0,
+                        (int)(sizeof(shared) / sizeof(shared[0])));
     tcase_add_loop_test(tc, busy_streams_share_half_a_megabyte_of_a_short_line, 2, 9);
+    tcase_add_loop_test(tc, busy_streams_grow_once_on_a_slow_line_that_is_short, 2, 17);
     tcase_add_loop_test(tc, slow_readers_beside_each_other_do_not_grow, 2, 17);
     tcase_add_test(tc, KA_5_a_budget_that_falls_is_a_pause);
     suite_add_tcase(suite, tc);
