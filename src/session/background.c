@@ -36,7 +36,8 @@
 #define LOOK_US       5000 /* between two looks at the list */
 #define LEASE_LOOK_US 1000 /* the same while a reader is away with the receiver's role */
 #define SOON_US       1000 /* until output that waits is sent */
-#define SPACING_US    50   /* between two times it is: the more of it one system call takes */
+#define SPACING_US    50   /* between two looks at sessions with output of small writes, at least */
+#define ROW_LOOK_US   100  /* and at most */
 #define TURN_READS    4    /* reads from one session before the next has its turn (L23) */
 
 /* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
@@ -57,7 +58,6 @@ static struct {
     unsigned n_attended, n_hurried;
     uint64_t look_at_us;      /* SMUX_NEVER if there are none */
     uint64_t hurry_at_us;     /* the same for the others */
-    uint64_t hurried_us;      /* when these were looked at last */
     uint64_t sleeps_until_us; /* 0: awake */
     bool stop;
     smux_session *serving;         /* taken up now */
@@ -142,7 +142,7 @@ static void background_attend(smux_session *session)
         served->told = served->owed;
         background_set_look(&background.hurry_at_us, served->owed == SMUX__SOON
                                                          ? smux_now_us() + SOON_US
-                                                         : background.hurried_us + SPACING_US);
+                                                         : smux__pace_until(&session->pace));
     }
     smux__lock_release(&background.lock);
 }
@@ -408,6 +408,7 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
 {
     smux__session_lock(session);
     session->starved = false;
+    smux__pace_look(&session->pace);
     if (events != 0) {
         serve_events(session, events, of_writer);
     }
@@ -460,20 +461,38 @@ static void thread_serve_timers(uint64_t now_us)
     }
 }
 
-/* Sends what waits; the sessions stay under observation. */
+/* Between `low` and `high`. */
+static uint64_t time_within(uint64_t time_us, uint64_t low_us, uint64_t high_us)
+{
+    return time_us < low_us ? low_us : time_us > high_us ? high_us : time_us;
+}
+
+/* Sends what a session kept, unless its callers do: then it is looked at again. That needs no lock
+ * of the session, which they take all the time now. */
+static void thread_hurry_session(smux_session *session, uint64_t now_us)
+{
+    uint64_t until_us = smux__pace_until(&session->pace);
+
+    background_unlist(&session->served);
+    if (now_us < until_us) {
+        background_list(&session->served, true);
+        background_set_look(&background.hurry_at_us,
+                            time_within(until_us, now_us + SPACING_US, now_us + ROW_LOOK_US));
+        return;
+    }
+    background_list(&session->served, false); /* stays under observation */
+    background_set_look(&background.look_at_us, now_us + LOOK_US);
+    thread_serve(session, 0, false);
+}
+
 static void thread_hurry(uint64_t now_us)
 {
     if (now_us < background.hurry_at_us) {
         return;
     }
     background.hurry_at_us = SMUX_NEVER;
-    background.hurried_us = now_us;
     for (unsigned n = background.n_hurried; n > 0 && background.hurried != NULL; n--) {
-        smux_session *session = session_of_node(background.hurried);
-        background_unlist(&session->served);
-        background_list(&session->served, false);
-        background_set_look(&background.look_at_us, now_us + LOOK_US);
-        thread_serve(session, 0, false);
+        thread_hurry_session(session_of_node(background.hurried), now_us);
     }
 }
 

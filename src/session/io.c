@@ -321,28 +321,6 @@ static int io_writev(smux_session *session, const struct smux_iov *iov, int n, s
     return status;
 }
 
-/* Calls this close together come from a writer who does not wait for answers. */
-#define QUICK_US    10
-#define QUICK_CALLS 8
-/* So many bytes are a heap. */
-#define KEEP_MAX 16384
-
-/* A caller who waits for an answer sends before (waiter_begin()). */
-enum smux__haste smux__io_haste(smux_session *session, uint32_t len)
-{
-    uint64_t now_us = smux_now_us();
-    bool quick = now_us - session->active_at_us < QUICK_US;
-
-    session->last_writer = smux__thread_self();
-    session->active_at_us = now_us;
-    session->quick_calls = quick ? session->quick_calls + 1 : 0;
-    if (session->quick_calls < QUICK_CALLS) {
-        return SMUX__NOW;
-    }
-    session->kept_back += len;
-    return session->kept_back < KEEP_MAX ? SMUX__BEHIND : SMUX__NOW;
-}
-
 /* Sends once. */
 static enum smux__io io_send(smux_session *session)
 {
@@ -361,8 +339,7 @@ static enum smux__io io_send(smux_session *session)
     uint64_t ended_us = smux_now_us();
     smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, ended_us);
     io_meter(session, status == SMUX_OK ? len : 0, ended_us);
-    session->active_at_us = ended_us;
-    session->kept_back = 0;
+    smux__pace_sent(&session->pace, ended_us);
     smux__write_return_loans(session);
     if (status != SMUX_OK && status != SMUX_EAGAIN) {
         io_take_send_failure(session);

@@ -6,6 +6,7 @@
  *   accept.c      open and accept
  *   stream.c      life of a stream, reading, properties
  *   write.c       writing
+ *   pace.c        small writes: when their output leaves
  *   wait.c        blocked calls: who sleeps, who does the I/O meanwhile
  *   io.c          transport <-> engine
  *   background.c  the thread that serves sessions nobody waits on, and the timers
@@ -136,6 +137,17 @@ struct smux__spin {
     uint8_t skip;     /* occasions to let pass */
 };
 
+/* How small writes come, and what is kept of them to be sent together, see pace.c. */
+struct smux__pace {
+    const void *writer; /* thread of the last one */
+    uint64_t called_us; /* when it was, before they made a row */
+    size_t kept;        /* bytes since the last send, */
+    uint8_t row;        /* small writes in a row, each right after the one before */
+    /* changed with the lock held, read by the background thread without: */
+    _Atomic uint64_t sent_us;    /* end of the last send, of whatever */
+    _Atomic uint32_t kept_calls; /* small writes since then that left something */
+};
+
 struct smux_session {
     struct smux__lock lock;
     smux_engine *engine;
@@ -160,10 +172,7 @@ struct smux_session {
     uint32_t io_users; /* calls that use the transport without the lock */
     unsigned turn;     /* grows with every receive; tells the background who is active */
 
-    uint32_t quick_calls;    /* that left a few bytes, in a row, each right after the one before */
-    uint32_t kept_back;      /* bytes of small writes that the background was left to send */
-    const void *last_writer; /* thread of the last small write */
-    uint64_t active_at_us;   /* the last of them, or the end of the last send */
+    struct smux__pace pace; /* of small writes */
 
     uint64_t metered_us;      /* bytes are counted since then, */
     uint64_t moved;           /* both ways */
@@ -207,7 +216,7 @@ enum smux__haste {
     SMUX__AS_BEFORE, /* this call leaves nothing that matters: by it, unless left to the thread */
     SMUX__NOW,       /* by this call */
     SMUX__SOON,      /* within a millisecond: more will follow at once */
-    SMUX__BEHIND,    /* by the background thread, within some 50 us: the caller goes on */
+    SMUX__BEHIND,    /* by a call that follows at once, or within some 100 us by the background */
 };
 
 /* Leaves the session in good hands and releases the lock. It may be gone afterwards. */
@@ -311,10 +320,6 @@ enum smux__io smux__io_receive(smux_session *session);
  * `self` is the waiter that calls, or &smux__somebody. True if it sent something. */
 bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 
-/* How soon a call has to send that leaves a few bytes: when many follow each other closely they are
- * left to the background thread, which takes many with one system call; a heap is sent at once. */
-enum smux__haste smux__io_haste(smux_session *session, uint32_t len);
-
 /* Until when to look for input or room again and again before sleeping: for a moment, if the
  * session moves so much that either comes in a moment; else 0. */
 uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin);
@@ -342,6 +347,24 @@ void smux__io_fail(smux_session *session, const char *doing, const char *why);
 
 /* Ends it after a failed write, when nobody receives: reads what there is and fails. */
 void smux__io_give_up(smux_session *session);
+
+/* --- pace.c -------------------------------------------------------------------------------- */
+
+/* How soon a call has to send that leaves a few bytes. */
+enum smux__haste smux__pace_haste(struct smux__pace *pace, size_t len);
+
+/* Notes that all output left, or as much as the transport took. */
+void smux__pace_sent(struct smux__pace *pace, uint64_t now_us);
+
+/* Notes that the calling thread waits for something else than room for what it writes. */
+void smux__pace_wait(struct smux__pace *pace);
+
+/* Until when the background thread leaves what is kept to the callers, as of now. The lock need not
+ * be held. */
+uint64_t smux__pace_until(const struct smux__pace *pace);
+
+/* Notes that nobody has sent until then: the row may be over. */
+void smux__pace_look(struct smux__pace *pace);
 
 /* --- write.c ------------------------------------------------------------------------------- */
 

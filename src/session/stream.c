@@ -72,7 +72,7 @@ void smux_stream_close(smux_stream *stream)
         (void)smux_estream_shutdown(session->engine, smux__stream_engine(stream));
         stream_fire_all(session, stream);
     }
-    smux__stream_leave(stream, smux__io_haste(session, CLOSE_SIZE));
+    smux__stream_leave(stream, smux__pace_haste(&session->pace, CLOSE_SIZE));
 }
 
 void smux_stream_abort(smux_stream *stream)

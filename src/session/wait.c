@@ -189,8 +189,8 @@ void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux
     /* The analyser takes a list in the session for a hint that there is none.
      * NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     session->n_waiters++;
-    if (kind != SMUX__WAIT_WRITE && session->last_writer == smux__thread_self()) {
-        session->quick_calls = 0; /* it waits for an answer: not a stream of small writes */
+    if (kind != SMUX__WAIT_WRITE) {
+        smux__pace_wait(&session->pace);
     }
 }
 

@@ -228,7 +228,7 @@ static enum smux__haste write_haste(struct write_call *call)
     if (call->done > SMALL_WRITE || call->waiting) {
         return SMUX__NOW;
     }
-    return smux__io_haste(call->session, (uint32_t)call->done);
+    return smux__pace_haste(&call->session->pace, call->done);
 }
 
 int smux_stream_writev(smux_stream *stream, const struct smux_iov *iov, int n, size_t *out_len)
