@@ -271,14 +271,24 @@ void smux__background_forget(smux_session *session)
 
 /* --- leaving a session to the thread ------------------------------------------------------------ */
 
+/* The next look, which comes in time, finds all there may be to do: so it is when many calls follow
+ * each other. */
+static bool background_knows(const smux_session *session)
+{
+    const struct smux__served *served = &session->served;
+
+    return served->attended && served->owed <= served->told && !session->write_blocked &&
+           session->leased == NULL;
+}
+
 void smux__background_settle(smux_session *session)
 {
     struct smux__served *served = &session->served;
-    unsigned missing = background_wanted(session) & ~served->armed;
 
-    if (session->sender != NULL || !smux__io_can_send(session)) {
-        served->owed = SMUX__NOW; /* was sent, or somebody is at it */
+    if (background_knows(session)) {
+        return;
     }
+    unsigned missing = background_wanted(session) & ~served->armed;
     if ((session->starved && !served->attended) ||
         (session->leased != NULL && !served->lease_told)) {
         served->lease_told = session->leased != NULL;

@@ -355,6 +355,7 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self)
     bool moved = false;
     bool had_role = session->sender == self && self != &smux__somebody; /* who is many */
 
+    session->served.owed = SMUX__NOW; /* by this call, or by who is at it already */
     if (!smux__io_can_send(session) || (session->sender != NULL && !had_role)) {
         return false;
     }

@@ -51,13 +51,21 @@ static void session_free(smux_session *session)
     smux__settings_free(allocator, session);
 }
 
+/* Sends what a call leaves, or sees to it that it will be sent. */
+static void session_send(smux_session *session, enum smux__haste haste)
+{
+    uint8_t owed = session->served.owed;
+
+    if (haste == SMUX__NOW || (haste < SMUX__NOW && owed == SMUX__NOW)) {
+        (void)smux__io_flush(session, &smux__somebody);
+    } else if (haste > owed && session->sender == NULL && smux__io_can_send(session)) {
+        session->served.owed = (uint8_t)haste;
+    }
+}
+
 void smux__session_leave(smux_session *session, enum smux__haste haste)
 {
-    if (haste > session->served.owed) {
-        session->served.owed = (uint8_t)haste;
-    } else if (haste == SMUX__NOW || session->served.owed == SMUX__NOW) {
-        (void)smux__io_flush(session, &smux__somebody);
-    }
+    session_send(session, haste);
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);
     }

@@ -192,10 +192,11 @@ static int write_piece(struct write_call *call)
 /* Writes until everything was accepted; SMUX_EAGAIN if it has to wait. */
 static int write_now(struct write_call *call)
 {
-    int status = write_status(call);
+    int status = SMUX_OK;
 
-    if (status == SMUX_OK && !write_has_turn(call)) {
-        return SMUX_EAGAIN;
+    if (call->n == 0 || !write_has_turn(call)) {
+        status = write_status(call);
+        return status == SMUX_OK && call->n > 0 ? SMUX_EAGAIN : status;
     }
     while (status == SMUX_OK && call->n > 0) {
         status = call->stream->closed ? SMUX_EABORTED : write_piece(call);
