@@ -195,7 +195,8 @@ void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream 
     bool moves = priority != stream->priority;
 
     if (moves || !joined || smux__stream_is(stream, STREAM_IN_FRESH)) {
-        settle_credit(class, stream); /* one that waits gets it in its turn, after those before it */
+        /* One that waits gets it in its turn, after those before it. */
+        settle_credit(class, stream);
     }
     if (joined && moves) {
         smux__scheduler_leave(scheduler, stream);
