@@ -7,14 +7,12 @@ from libtunnel import *
 
 
 def works(address):
-    s = connect(address)
-    s.sendall(b"ping")
-    try:
-        return s.recv(4) == b"ping"
-    except OSError:
-        return False
-    finally:
-        s.close()
+    with connect(address) as s:
+        s.sendall(b"ping")
+        try:
+            return read_exactly(s, 4) == b"ping"
+        except (OSError, AssertionError):
+            return False
 
 
 @test
