@@ -99,9 +99,11 @@ def many_streams_in_every_direction():
         result = document("-P", "8", "--size", "10000", *SHORT, *direction)
         expect_sane(result)
         expect_active(result)
-        expect(len(result["end"]["per_stream_bytes"]), 16 if "--bidir" in direction else 8,
+        end = result["end"]
+        expect(len(end["per_stream_bytes"]), 16 if "--bidir" in direction else 8,
                "streams with " + " ".join(direction))
-        expect_true(result["end"]["fairness"] > 0.5, "no stream starves")
+        expect_true(end["fairness"] > 0.5, "no stream starves: %.2f, %s" % (
+            end["fairness"], end["per_stream_bytes"]))
 
 
 @test
