@@ -67,20 +67,18 @@ void *smux__loan_owner(const struct smux__chunk *chunk)
     return owner;
 }
 
+void smux__chunk_release(struct smux__pool *pool, struct smux__chunk *chunk)
+{
+    pool->alloc.free(chunk, pool->alloc.ctx);
+}
+
+void smux__loan_end(struct smux__chunk *chunk)
+{
+    chunk->base = (uint8_t *)(chunk + 1);
+    chunk->cap = class_cap(chunk->size_class);
+}
+
 void smux__chunk_free(struct smux__pool *pool, struct smux__chunk *chunk)
 {
-    if (chunk->cap == 0) { /* a loan: its record is a chunk again */
-        chunk->base = (uint8_t *)(chunk + 1);
-        chunk->cap = class_cap(chunk->size_class);
-    }
-    size_t memory = smux__chunk_memory(chunk);
-    pool->charged -= chunk->charged ? memory : 0;
-    if (pool->cached + memory > pool->max_cached) {
-        pool->alloc.free(chunk, pool->alloc.ctx);
-        return;
-    }
-    chunk->next = pool->free_list[chunk->size_class];
-    pool->free_list[chunk->size_class] = chunk;
-    pool->cached += memory;
-    SMUX__POISON(chunk->base, chunk->cap);
+    smux__chunk_recycle(pool, chunk);
 }

@@ -34,8 +34,8 @@ struct smux__chunk {
 };
 
 /* What smux__chunk_new() does when no chunk of that size is at hand. */
-struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class,
-                                         bool charged);
+SMUX__RARE struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class,
+                                                    bool charged);
 
 /* The smallest class with room for `want` bytes; the largest one if there is none. */
 unsigned smux__chunk_class(size_t want);
@@ -76,6 +76,30 @@ static inline struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_
     chunk->refs = 1;
     chunk->charged = charged;
     return chunk;
+}
+
+/* Makes the record of a loan a chunk again. */
+SMUX__RARE void smux__loan_end(struct smux__chunk *chunk);
+
+/* Gives a chunk back to the allocator. */
+SMUX__RARE void smux__chunk_release(struct smux__pool *pool, struct smux__chunk *chunk);
+
+/* The same where it is done for every frame. */
+static inline void smux__chunk_recycle(struct smux__pool *pool, struct smux__chunk *chunk)
+{
+    if (chunk->cap == 0) {
+        smux__loan_end(chunk);
+    }
+    size_t memory = smux__chunk_memory(chunk);
+    pool->charged -= chunk->charged ? memory : 0;
+    if (pool->cached + memory > pool->max_cached) {
+        smux__chunk_release(pool, chunk);
+        return;
+    }
+    chunk->next = pool->free_list[chunk->size_class];
+    pool->free_list[chunk->size_class] = chunk;
+    pool->cached += memory;
+    SMUX__POISON(chunk->base, chunk->cap);
 }
 
 /* Drops a reference; the last one frees the chunk and returns its charge. */

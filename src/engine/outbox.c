@@ -7,6 +7,7 @@ bool smux__outbox_renew_scratch(struct smux__outbox *box, struct smux__pool *poo
     if (box->scratch != NULL) {
         smux__chunk_unref(pool, box->scratch);
     }
+    box->packing = NULL;
     box->scratch = smux__chunk_new(pool, SMUX__SCRATCH_LEN, false);
     return box->scratch != NULL;
 }
@@ -20,6 +21,7 @@ void smux__outbox_push(struct smux__outbox *box, struct smux__chunk *chunk, cons
     piece->data = data;
     piece->len = len;
     box->len += len;
+    box->packing = NULL;
 }
 
 int smux__outbox_peek(const struct smux__outbox *box, struct smux_iov *out_iov, int max)
@@ -55,6 +57,7 @@ void *smux__outbox_consume(struct smux__outbox *box, struct smux__pool *pool, si
         smux__chunk_unref(pool, first->chunk);
         box->head = (box->head + 1) % SMUX__OUTBOX_PIECES;
         box->count--;
+        box->packing = first == box->packing ? NULL : box->packing;
     }
     if (box->count == 0 && box->scratch != NULL) {
         smux__chunk_unref(pool, box->scratch);
@@ -110,6 +113,7 @@ void smux__outbox_clear(struct smux__outbox *box, struct smux__pool *pool)
     }
     box->count = 0;
     box->len = 0;
+    box->packing = NULL;
     if (box->scratch != NULL) {
         smux__chunk_unref(pool, box->scratch);
         box->scratch = NULL;

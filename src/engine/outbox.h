@@ -26,6 +26,7 @@ struct smux__outbox {
     uint32_t count; /* pieces */
     size_t len;     /* bytes in all pieces */
     struct smux__chunk *scratch;
+    struct smux__piece *packing; /* the last piece, if it ends where the scratch chunk does */
 };
 
 /* Takes another scratch chunk. False without memory. */
@@ -60,18 +61,17 @@ static inline uint8_t *smux__outbox_pack(struct smux__outbox *box, struct smux__
     return box->scratch->base + box->scratch->end;
 }
 
-/* Appends the first `len` bytes of that room: to the last piece, if that lies in the scratch chunk,
- * too, as it ends there then. */
+/* Appends the first `len` bytes of that room: to the last piece, if that ends there. */
 static inline void smux__outbox_packed(struct smux__outbox *box, uint32_t len)
 {
     struct smux__chunk *scratch = box->scratch;
-    struct smux__piece *last = smux__outbox_piece(box, box->count - 1);
 
-    if (box->count > 0 && last->chunk == scratch) {
-        last->len += len;
+    if (box->packing != NULL) {
+        box->packing->len += len;
         box->len += len;
     } else {
         smux__outbox_push(box, scratch, scratch->base + scratch->end, len);
+        box->packing = smux__outbox_piece(box, box->count - 1);
     }
     scratch->end += len;
 }

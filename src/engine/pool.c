@@ -15,6 +15,16 @@ void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc
     }
 }
 
+void *smux__pool_allocate(struct smux__pool *pool, enum smux__record_kind kind)
+{
+    return pool->alloc.alloc(pool->records[kind].size, pool->alloc.ctx);
+}
+
+void smux__pool_free(struct smux__pool *pool, void *record)
+{
+    pool->alloc.free(record, pool->alloc.ctx);
+}
+
 static void trim_chunks(struct smux__pool *pool, struct smux__chunk **free_list, size_t keep)
 {
     struct smux__chunk *chunk;

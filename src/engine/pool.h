@@ -8,6 +8,7 @@
 #define SMUX__POOL_H
 
 #include "poison.h"
+#include "rare.h"
 
 #include <smux/base.h>
 
@@ -47,6 +48,10 @@ void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc
 /* Gives free memory back to the allocator until at most `keep` bytes are cached. */
 void smux__pool_trim(struct smux__pool *pool, size_t keep);
 
+/* What the two below do when none is kept, or enough are. */
+SMUX__RARE void *smux__pool_allocate(struct smux__pool *pool, enum smux__record_kind kind);
+SMUX__RARE void smux__pool_free(struct smux__pool *pool, void *record);
+
 /* Memory for a record, uninitialised; NULL if there is none. */
 static inline void *smux__pool_take(struct smux__pool *pool, enum smux__record_kind kind)
 {
@@ -54,7 +59,7 @@ static inline void *smux__pool_take(struct smux__pool *pool, enum smux__record_k
     struct smux__spare *spare = records->spares;
 
     if (spare == NULL) {
-        return pool->alloc.alloc(records->size, pool->alloc.ctx);
+        return smux__pool_allocate(pool, kind);
     }
     records->spares = spare->next;
     pool->cached -= records->size;
@@ -69,7 +74,7 @@ static inline void smux__pool_give(struct smux__pool *pool, enum smux__record_ki
     struct smux__spare *spare = record;
 
     if (pool->cached + records->size > pool->max_cached) {
-        pool->alloc.free(record, pool->alloc.ctx);
+        smux__pool_free(pool, record);
         return;
     }
     spare->next = records->spares;

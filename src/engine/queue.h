@@ -87,7 +87,9 @@ static inline size_t smux__queue_read(struct smux__queue *q, struct smux__pool *
     memcpy(buf, only->base + only->begin, n);
     q->tail = NULL;
     q->len = 0;
-    smux__chunk_unref(pool, only);
+    if (--only->refs == 0) {
+        smux__chunk_recycle(pool, only);
+    }
     return n;
 }
 

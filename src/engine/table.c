@@ -1,21 +1,10 @@
 #include "table.h"
 
-#include "stream.h"
-
 #include <string.h>
 
 #define MIN_SLOTS 8u
 /* Longer probe sequences are not left as they are. */
 #define MAX_PROBE 96u
-
-static uint32_t slot_of(const struct smux__table *table, uint32_t id)
-{
-    /* Multiply-xorshift rounds keyed by addition and by the odd multiplier. */
-    uint64_t h = ((uint64_t)id + table->key) * (table->key | 1);
-    h ^= h >> 32;
-    h *= 0x9E3779B97F4A7C15u;
-    return (uint32_t)(h >> 32) & table->mask;
-}
 
 void smux__table_init(struct smux__table *table, uint64_t key)
 {
@@ -32,23 +21,10 @@ void smux__table_deinit(struct smux__table *table, const struct smux_allocator *
     table->count = 0;
 }
 
-struct smux_estream *smux__table_find(const struct smux__table *table, uint32_t id)
-{
-    if (table->slots == NULL) {
-        return NULL;
-    }
-    for (uint32_t i = slot_of(table, id);; i = (i + 1) & table->mask) {
-        struct smux_estream *stream = table->slots[i];
-        if (stream == NULL || stream->id == id) {
-            return stream;
-        }
-    }
-}
-
 /* Returns the length of the probe sequence. */
 static uint32_t table_insert(struct smux__table *table, struct smux_estream *stream)
 {
-    uint32_t i = slot_of(table, stream->id);
+    uint32_t i = smux__table_slot(table, stream->id);
     uint32_t probe = 0;
 
     while (table->slots[i] != NULL) {
@@ -117,7 +93,7 @@ int smux__table_add(struct smux__table *table, const struct smux_allocator *allo
 
 void smux__table_remove(struct smux__table *table, struct smux_estream *stream)
 {
-    uint32_t hole = slot_of(table, stream->id);
+    uint32_t hole = smux__table_slot(table, stream->id);
 
     while (table->slots[hole] != stream) {
         hole = (hole + 1) & table->mask;
@@ -125,7 +101,7 @@ void smux__table_remove(struct smux__table *table, struct smux_estream *stream)
     /* Close the gap: move up whatever would not be found behind a hole. */
     for (uint32_t i = (hole + 1) & table->mask; table->slots[i] != NULL;
          i = (i + 1) & table->mask) {
-        uint32_t home = slot_of(table, table->slots[i]->id);
+        uint32_t home = smux__table_slot(table, table->slots[i]->id);
         if (((i - home) & table->mask) >= ((i - hole) & table->mask)) {
             table->slots[hole] = table->slots[i];
             hole = i;

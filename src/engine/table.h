@@ -8,9 +8,7 @@
 #ifndef SMUX__TABLE_H
 #define SMUX__TABLE_H
 
-#include <smux/base.h>
-
-struct smux_estream;
+#include "stream.h"
 
 struct smux__table {
     struct smux_estream **slots; /* NULL until the first stream */
@@ -22,7 +20,28 @@ struct smux__table {
 void smux__table_init(struct smux__table *table, uint64_t key);
 void smux__table_deinit(struct smux__table *table, const struct smux_allocator *alloc);
 
-struct smux_estream *smux__table_find(const struct smux__table *table, uint32_t id);
+/* Where the probe sequence of an id begins. */
+static inline uint32_t smux__table_slot(const struct smux__table *table, uint32_t id)
+{
+    /* Multiply-xorshift rounds keyed by addition and by the odd multiplier. */
+    uint64_t h = ((uint64_t)id + table->key) * (table->key | 1);
+    h ^= h >> 32;
+    h *= 0x9E3779B97F4A7C15u;
+    return (uint32_t)(h >> 32) & table->mask;
+}
+
+static inline struct smux_estream *smux__table_find(const struct smux__table *table, uint32_t id)
+{
+    if (table->slots == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = smux__table_slot(table, id);; i = (i + 1) & table->mask) {
+        struct smux_estream *stream = table->slots[i];
+        if (stream == NULL || stream->id == id) {
+            return stream;
+        }
+    }
+}
 
 /* Adds a stream whose id is not in the table. SMUX_OK or SMUX_ENOMEM. */
 int smux__table_add(struct smux__table *table, const struct smux_allocator *alloc,
