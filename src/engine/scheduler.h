@@ -20,7 +20,16 @@
 #ifndef SMUX__SCHEDULER_H
 #define SMUX__SCHEDULER_H
 
+#include "bits.h"
 #include "stream.h"
+
+#include <assert.h>
+
+/* Fresh streams pass the waiting ones with so many default turns in all, and then one frame of
+ * these goes: an application that opens streams without end does not starve its old ones. */
+#define SMUX__FRESH_TURNS 16
+/* Rounds are compared modulo this: what is missed is only that credit was due. */
+#define SMUX__ROUNDS 16u
 
 struct smux__class {
     struct smux__stream_list fresh;   /* by `sched`: just got something to send */
@@ -50,21 +59,102 @@ static inline bool smux__scheduler_busy(const struct smux__scheduler *scheduler)
 /* Gives a new stream the default class and weight. */
 void smux__scheduler_adopt(struct smux__scheduler *scheduler, struct smux_estream *stream);
 
-/* A stream has something to send. */
-void smux__scheduler_join(struct smux__scheduler *scheduler, struct smux_estream *stream);
-
-/* A stream has nothing more to send. */
-void smux__scheduler_leave(struct smux__scheduler *scheduler, struct smux_estream *stream);
-
-/* Returns the stream whose turn it is, while busy. */
-struct smux_estream *smux__scheduler_next(struct smux__scheduler *scheduler);
-
-/* The stream whose turn it is has sent a frame. */
-void smux__scheduler_sent(struct smux__scheduler *scheduler, struct smux_estream *stream,
-                          uint32_t len);
-
 /* Changes class and weight, at any time. */
 void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream *stream,
                          unsigned priority, unsigned weight);
+
+/* --- of every frame ---------------------------------------------------------------------- */
+
+static inline struct smux__class *smux__scheduler_class(struct smux__scheduler *scheduler,
+                                                        const struct smux_estream *stream)
+{
+    return &scheduler->classes[stream->priority];
+}
+
+static inline struct smux__stream_list *smux__scheduler_list(struct smux__class *class,
+                                                             const struct smux_estream *stream)
+{
+    return smux__stream_is(stream, STREAM_IN_FRESH) ? &class->fresh : &class->waiting;
+}
+
+static inline void smux__scheduler_allow_fresh(struct smux__class *class)
+{
+    class->fresh_left = class->unit * SMUX_WEIGHT_DEFAULT * SMUX__FRESH_TURNS;
+}
+
+/* Gives a stream the credit of the rounds it missed, and drops what is left of it if that would
+ * only cut in two what it has. */
+void smux__scheduler_settle(const struct smux__class *class, struct smux_estream *stream);
+
+/* Goes through those that wait until one has credit again. A small weight pays for a large frame
+ * in several rounds. */
+struct smux_estream *smux__scheduler_pass_turns(const struct smux__scheduler *scheduler,
+                                                struct smux__class *class);
+
+/* The stream whose turn it is has used up its credit: it goes behind those that wait. */
+void smux__scheduler_end_turn(struct smux__class *class, struct smux_estream *stream);
+
+/* A stream has something to send. */
+static inline void smux__scheduler_join(struct smux__scheduler *scheduler,
+                                        struct smux_estream *stream)
+{
+    struct smux__class *class = smux__scheduler_class(scheduler, stream);
+
+    assert(!smux__stream_is(stream, STREAM_IN_DATA) && !smux__stream_timer_runs(stream));
+    if (stream->round != class->round % SMUX__ROUNDS ||
+        stream->deficit < (int32_t)stream->traffic->out.len) {
+        smux__scheduler_settle(class, stream);
+    }
+    stream->flags |= (uint32_t)STREAM_IN_DATA;
+    if (stream->deficit > 0) {
+        stream->flags |= (uint32_t)STREAM_IN_FRESH;
+        smux__sched_push(&class->fresh, stream);
+    } else {
+        smux__sched_push(&class->waiting, stream);
+    }
+    scheduler->busy |= 1u << stream->priority;
+}
+
+/* A stream has nothing more to send. */
+static inline void smux__scheduler_leave(struct smux__scheduler *scheduler,
+                                         struct smux_estream *stream)
+{
+    struct smux__class *class = smux__scheduler_class(scheduler, stream);
+
+    smux__sched_remove(smux__scheduler_list(class, stream), stream);
+    stream->flags &= ~(uint32_t)(STREAM_IN_DATA | STREAM_IN_FRESH);
+    if (class->fresh.head == NULL && class->waiting.head == NULL) {
+        scheduler->busy &= ~(1u << stream->priority);
+    }
+}
+
+/* Returns the stream whose turn it is, while busy. */
+static inline struct smux_estream *smux__scheduler_next(struct smux__scheduler *scheduler)
+{
+    struct smux__class *class = &scheduler->classes[smux__highest_bit(scheduler->busy)];
+    struct smux_estream *stream = class->waiting.head;
+
+    if (class->fresh.head != NULL && (stream == NULL || class->fresh_left > 0)) {
+        return class->fresh.head;
+    }
+    return stream->deficit > 0 ? stream : smux__scheduler_pass_turns(scheduler, class);
+}
+
+/* The stream whose turn it is has sent a frame. */
+static inline void smux__scheduler_sent(struct smux__scheduler *scheduler,
+                                        struct smux_estream *stream, uint32_t len)
+{
+    struct smux__class *class = smux__scheduler_class(scheduler, stream);
+
+    stream->deficit -= (int32_t)len;
+    if (!smux__stream_is(stream, STREAM_IN_FRESH)) {
+        smux__scheduler_allow_fresh(class);
+    } else if (class->waiting.head != NULL) {
+        class->fresh_left -= (int32_t)len;
+    }
+    if (stream->deficit <= 0) {
+        smux__scheduler_end_turn(class, stream);
+    }
+}
 
 #endif
