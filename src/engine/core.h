@@ -17,6 +17,7 @@
 #include "chunk.h"
 #include "config.h"
 #include "outbox.h"
+#include "rare.h"
 #include "scheduler.h"
 #include "stream.h"
 #include "table.h"
@@ -27,6 +28,9 @@
 
 #include <assert.h>
 
+/* What no two bytes are equal to. */
+#define SMUX__NO_HEAD UINT32_MAX
+
 /* The frame that is being received. */
 struct smux__decoder {
     uint8_t head[SMUX__HEADER_LEN + SMUX__UPD_LEN]; /* header, and the payload of an update */
@@ -36,6 +40,8 @@ struct smux__decoder {
     uint32_t last_body;          /* length of the last PSH: guess for the next one */
     struct smux_estream *target; /* whose they are; NULL to drop them */
     uint64_t frame_since_us;     /* when an unfinished frame began, SMUX_NEVER if there is none */
+    uint32_t psh_head;           /* the first two bytes of a PSH of this session; NO_HEAD before
+                                    the first valid header */
     bool begun;                  /* a first valid header arrived */
     bool busy;                   /* decoding right now: no second entry */
 };
@@ -168,11 +174,31 @@ void smux__engine_check_ended(smux_engine *e);
 /* Charges useless frames to the peer; too many are fatal (L6). */
 void smux__engine_glitch(smux_engine *e, uint32_t price);
 
-/* Notes the time; it never goes back. Dates what was left undated. */
-void smux__engine_set_now(smux_engine *e, uint64_t now_us);
-
 /* Sees to it that memory which is not used is given back some time after this. */
 void smux__engine_plan_trim(smux_engine *e);
+
+/* The same, if there is some and it is not planned yet. */
+static inline void smux__engine_mind_trim(smux_engine *e)
+{
+    if (e->trim_at_us == SMUX_NEVER && e->pool.cached > 0) {
+        smux__engine_plan_trim(e);
+    }
+}
+
+/* Lets the clock go on to a time; it never goes back. Dates what was left undated. */
+void smux__engine_advance(smux_engine *e, uint64_t now_us);
+
+/* Notes the time. */
+static inline void smux__engine_set_now(smux_engine *e, uint64_t now_us)
+{
+    if (now_us > e->now_us || e->now_is_old) {
+        smux__engine_advance(e, now_us);
+    }
+    if (e->n_streams > 0) {
+        e->idle_since_us = e->now_us;
+    }
+    smux__engine_mind_trim(e);
+}
 
 /* To be called first by calls on streams, which do not tell the time: since the last one that did,
  * any time may have passed. What begins in between begins, for the engine, at the next call that
@@ -248,6 +274,9 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
 /* Takes a piece of the payload of a PSH; `left` is what the frame still has, this included. */
 void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
                            uint32_t len, uint32_t left);
+
+/* Takes a PSH that has come as a whole. */
+void smux__receive_whole_psh(smux_engine *e, uint32_t id, const uint8_t *data, uint32_t len);
 
 /* Takes a piece of payload that nobody gets. */
 void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len);
@@ -360,8 +389,7 @@ void smux__stream_heard_first(smux_engine *e, struct smux_estream *stream);
 /* Something arrived for the stream. */
 static inline void smux__stream_heard(smux_engine *e, struct smux_estream *stream)
 {
-    if (smux__stream_is(stream, STREAM_GUARDED) ||
-        (stream->flags & (STREAM_LOCAL | STREAM_ANSWERED)) == STREAM_LOCAL) {
+    if (smux__stream_is(stream, STREAM_UNHEARD)) {
         smux__stream_heard_first(e, stream);
     }
 }
@@ -415,13 +443,17 @@ void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream);
 void smux__send_init(smux_engine *e);
 
 /* Puts a stream into the lists in which its state wants it to be. */
-void smux__send_schedule(smux_engine *e, struct smux_estream *stream);
+void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream);
 
-/* The same after something was added to its send queue. */
-static inline void smux__send_schedule_data(smux_engine *e, struct smux_estream *stream)
+/* The same, if there can be anything to do. */
+static inline void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
 {
-    if (!smux__stream_is(stream, STREAM_IN_DATA)) {
-        smux__send_schedule(e, stream);
+    const uint32_t fin = STREAM_FIN_WANTED | STREAM_FIN_SENT;
+
+    if (smux__stream_is(stream, STREAM_SYN_DUE | STREAM_UPD_DUE | STREAM_IN_DATA) ||
+        (stream->flags & fin) == STREAM_FIN_WANTED || stream->traffic->out.len > 0 ||
+        smux__stream_timer_runs(stream)) {
+        smux__send_schedule_now(e, stream);
     }
 }
 
@@ -456,6 +488,38 @@ static inline uint32_t smux__send_room(const smux_engine *e, const struct smux_e
     uint32_t room = smux__window_room(&stream->window, (uint32_t)stream->sent);
     return smux__send_is_held_back(e, stream) ? smux__min_u32(room, smux__send_first_flight(stream))
                                               : room;
+}
+
+/* Payload waits and version, window and silly-window rule let some of it go. */
+static inline bool smux__send_may_go(const smux_engine *e, const struct smux_estream *stream)
+{
+    uint32_t pending = stream->traffic->out.len;
+
+    if (pending == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
+        return false;
+    }
+    uint32_t room = smux__send_room(e, stream);
+    return room >= pending ||
+           (room > 0 &&
+            (smux__stream_is(stream, STREAM_SILLY_OVER) ||
+             !smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room, pending)));
+}
+
+/* Puts a stream into the scheduler, or wherever else it belongs, after something was added to its
+ * send queue. Mostly payload is all that it has to send. */
+static inline void smux__send_schedule_data(smux_engine *e, struct smux_estream *stream)
+{
+    const uint32_t special = STREAM_GUARDED | STREAM_SYN_DUE | STREAM_UPD_DUE | STREAM_FIN_WANTED;
+
+    if (smux__stream_is(stream, STREAM_IN_DATA)) {
+        return; /* it has its turn coming */
+    }
+    if ((stream->flags & (STREAM_IN_TABLE | special)) == STREAM_IN_TABLE && e->error == SMUX_OK &&
+        !smux__stream_timer_runs(stream) && smux__send_may_go(e, stream)) {
+        smux__scheduler_join(&e->data, stream);
+    } else {
+        smux__send_schedule_now(e, stream);
+    }
 }
 
 /* Notes that the peer has read from a stream, or will not any more [BKT-7]. */

@@ -56,6 +56,7 @@ static bool judge_first(smux_engine *e, const struct smux__header *h)
     }
     if (known && h->version == e->version) {
         e->decoder.begun = true;
+        e->decoder.psh_head = e->version | (uint32_t)SMUX__CMD_PSH << 8;
         return true;
     }
     fail_version(e, h);
@@ -212,6 +213,33 @@ static size_t decode_body(smux_engine *e, const uint8_t *data, size_t len)
     return n;
 }
 
+/* A PSH that has come as a whole, as small ones mostly do: nothing of it needs to be remembered.
+ * Returns its length, or 0 when there is no such frame. */
+static size_t decode_whole_psh(smux_engine *e, const uint8_t *data, size_t len)
+{
+    struct smux__decoder *d = &e->decoder;
+
+    if (len < SMUX__HEADER_LEN || smux__load16(data) != d->psh_head) {
+        return 0;
+    }
+    struct smux__header h = smux__header_load(data);
+    if (h.len == 0 || h.len > len - SMUX__HEADER_LEN) {
+        return 0;
+    }
+    d->last_body = h.len;
+    e->stats.frames_in.psh++;
+    smux__receive_whole_psh(e, h.id, data + SMUX__HEADER_LEN, h.len);
+    return SMUX__HEADER_LEN + h.len;
+}
+
+/* What follows the frame before. */
+static size_t decode_next(smux_engine *e, const uint8_t *data, size_t len)
+{
+    size_t n = decode_whole_psh(e, data, len);
+
+    return n > 0 ? n : decode_head(e, data, len);
+}
+
 /* Decodes as far as the bytes, the budget and the peer's obedience go. */
 static size_t decode(smux_engine *e, const uint8_t *data, size_t len)
 {
@@ -222,8 +250,10 @@ static size_t decode(smux_engine *e, const uint8_t *data, size_t len)
     while (done < len && e->error == SMUX_OK) {
         if (d->body_left > 0) {
             done += decode_body(e, data + done, len - done);
-        } else if (d->head_len > 0 || smux__engine_has_budget(e)) {
+        } else if (d->head_len > 0) {
             done += decode_head(e, data + done, len - done);
+        } else if (smux__engine_has_budget(e)) {
+            done += decode_next(e, data + done, len - done);
         } else {
             break;
         }

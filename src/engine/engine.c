@@ -65,6 +65,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     e->version = config->version == SMUX_VERSION_AUTO ? 0 : config->version;
     e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
     e->intake.buffer_size = FIRST_BUFFER;
+    e->decoder.psh_head = SMUX__NO_HEAD;
     engine_init_times(e, now_us);
     smux__pool_init(&e->pool, config->allocator, cache_limit(config), sizes);
     smux__table_init(&e->table, config->hash_seed);
@@ -357,7 +358,7 @@ static void date(smux_engine *e)
     smux__stream_timers_date(e);
 }
 
-void smux__engine_set_now(smux_engine *e, uint64_t now_us)
+void smux__engine_advance(smux_engine *e, uint64_t now_us)
 {
     if (now_us > e->now_us) {
         e->now_us = now_us;
@@ -367,17 +368,11 @@ void smux__engine_set_now(smux_engine *e, uint64_t now_us)
         e->now_is_old = false;
         date(e);
     }
-    if (e->n_streams > 0) {
-        e->idle_since_us = e->now_us;
-    }
-    smux__engine_plan_trim(e);
 }
 
 void smux__engine_plan_trim(smux_engine *e)
 {
-    if (e->trim_at_us == SMUX_NEVER && e->pool.cached > 0) {
-        e->trim_at_us = e->now_us + TRIM_US;
-    }
+    e->trim_at_us = e->now_us + TRIM_US;
 }
 
 static bool keepalive_armed(const smux_engine *e)
@@ -622,7 +617,7 @@ void smux_engine_stats(const smux_engine *e, struct smux_session_stats *out_stat
     out_stats->version = e->version;
 }
 
-unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
+static SMUX__INLINE unsigned events_of(const smux_engine *e, const struct smux_estream *stream)
 {
     const uint32_t both = STREAM_FIN_SENT | STREAM_FIN_RCVD;
     bool failed = e->error != SMUX_OK || stream->error != SMUX_OK;
@@ -641,6 +636,11 @@ unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
     return events;
 }
 
+unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
+{
+    return events_of(e, stream);
+}
+
 smux_estream *smux_engine_next_ready(smux_engine *e, unsigned *out_events)
 {
     struct smux_estream *stream = e->ready.head;
@@ -649,7 +649,7 @@ smux_estream *smux_engine_next_ready(smux_engine *e, unsigned *out_events)
     if (stream != NULL) {
         smux__ready_remove(&e->ready, stream);
         stream->flags &= ~(uint32_t)STREAM_IN_READY;
-        *out_events = smux_estream_events(e, stream);
+        *out_events = events_of(e, stream);
     }
     return stream;
 }

@@ -21,26 +21,31 @@ static bool update_is_due(const struct smux_estream *stream)
 }
 
 /* [UPD-10]: nobody writes here any more, but the peer may wait for all to be acknowledged. */
-static bool tail_is_due(smux_engine *e, struct smux_estream *stream)
+static SMUX__RARE bool tail_is_due(smux_engine *e, struct smux_estream *stream)
 {
-    if (!smux__stream_is(stream, STREAM_FIN_SENT) || stream->traffic->in.len > 0 ||
-        smux__stream_timer_runs(stream)) {
+    if (stream->traffic->in.len > 0 || smux__stream_timer_runs(stream)) {
         return false;
     }
     (void)smux__stream_timer_start(e, stream, TIMER_TAIL_UPD);
     return true;
 }
 
-void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len)
+static inline void consumed(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
     stream->consumed += len;
     if (e->version != 2 || stream->error != SMUX_OK || smux__stream_is(stream, STREAM_FIN_RCVD)) {
         return;
     }
-    if (update_is_due(stream) || tail_is_due(e, stream)) {
+    if (update_is_due(stream) ||
+        (smux__stream_is(stream, STREAM_FIN_SENT) && tail_is_due(e, stream))) {
         stream->flags |= STREAM_UPD_DUE;
         smux__send_schedule(e, stream);
     }
+}
+
+void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    consumed(e, stream, len);
 }
 
 void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t len)
@@ -127,10 +132,11 @@ int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out
 }
 
 /* What follows when len bytes have left the receive queue. */
-static void was_taken(smux_engine *e, struct smux_estream *stream, size_t len)
+static SMUX__INLINE void was_taken(smux_engine *e, struct smux_estream *stream, size_t len)
 {
     smux__engine_enter(e);
-    smux__stream_was_read(e, stream, (uint32_t)len);
+    smux__engine_note(e, &e->last_read_us, SMUX__MOMENT_READ);
+    consumed(e, stream, (uint32_t)len);
     smux__stream_rest(e, stream);
     smux__stream_settle(e, stream);
     smux__decoder_resume(e);

@@ -197,7 +197,24 @@ static void discard(smux_engine *e, struct smux_estream *stream, uint32_t len)
     }
 }
 
-struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len)
+/* Says why nobody gets the payload [RCV-10, RCV-11, R17]. */
+static SMUX__RARE struct smux_estream *reject(smux_engine *e, const struct smux_estream *stream)
+{
+    e->stats.psh_after_fin += smux__stream_is(stream, STREAM_FIN_RCVD);
+    return NULL;
+}
+
+/* [UPD-9] */
+static SMUX__RARE struct smux_estream *punish_overrun(smux_engine *e, struct smux_estream *stream)
+{
+    e->stats.limits[SMUX_LIMIT_ABORTED_WINDOW]++;
+    smux__stream_abort(e, stream, SMUX_EWINDOW);
+    smux__engine_glitch(e, 100);
+    return NULL;
+}
+
+/* Judges a PSH by its header. Returns who gets the payload, or NULL to drop it. */
+static SMUX__INLINE struct smux_estream *judge_psh(smux_engine *e, uint32_t id, uint32_t len)
 {
     struct smux_estream *stream = smux__stream_find(e, id);
 
@@ -205,20 +222,15 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
         return NULL;
     }
     smux__stream_heard(e, stream);
-    if (smux__stream_is(stream, STREAM_FIN_RCVD)) { /* [RCV-10] */
-        e->stats.psh_after_fin++;
-        return NULL;
+    if (smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_CLOSED) || stream->error != SMUX_OK) {
+        return reject(e, stream);
     }
-    if (stream->error != SMUX_OK || smux__stream_is(stream, STREAM_CLOSED)) { /* [R17, RCV-11] */
-        return NULL;
-    }
-    if (overruns(e, stream, len)) { /* [UPD-9] */
-        e->stats.limits[SMUX_LIMIT_ABORTED_WINDOW]++;
-        smux__stream_abort(e, stream, SMUX_EWINDOW);
-        smux__engine_glitch(e, 100);
-        return NULL;
-    }
-    return stream;
+    return overruns(e, stream, len) ? punish_overrun(e, stream) : stream;
+}
+
+struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len)
+{
+    return judge_psh(e, id, len);
 }
 
 /* Credit is given for bytes that came, not for a header that announces them: a peer may count
@@ -234,7 +246,7 @@ void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len)
     }
 }
 
-void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len)
+static SMUX__INLINE void book(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
     int64_t credit = smux__stream_credit(stream);
 
@@ -246,6 +258,11 @@ void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t le
     }
     smux__stream_warn(e, stream);
     smux__stream_notify(e, stream);
+}
+
+void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    book(e, stream, len);
 }
 
 /* Copies into the memory of a waiting reader; returns how much. */
@@ -261,14 +278,15 @@ static uint32_t payload_to_post(smux_engine *e, struct smux_estream *stream, con
     if (n > 0) {
         memcpy(post->buf + post->len, data, n);
         post->len += n;
-        smux__receive_book(e, stream, (uint32_t)n);
+        book(e, stream, (uint32_t)n);
         smux__stream_was_read(e, stream, (uint32_t)n);
     }
     return (uint32_t)n;
 }
 
-void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
-                           uint32_t len, uint32_t left)
+/* Takes a piece of the payload of a PSH; `left` is what the frame still has, this included. */
+static SMUX__INLINE void take_payload(smux_engine *e, struct smux_estream *stream,
+                                      const uint8_t *data, uint32_t len, uint32_t left)
 {
     uint32_t done = e->post.stream == stream ? payload_to_post(e, stream, data, len) : 0;
 
@@ -282,11 +300,28 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
         (len == left ||
          smux__queue_reserve(&stream->traffic->in, &e->pool, left - done, true) != NULL)) {
         n = smux__queue_append(&stream->traffic->in, &e->pool, data + done, len - done, true);
-        smux__receive_book(e, stream, (uint32_t)n);
+        book(e, stream, (uint32_t)n);
     }
     if (n < len - done) {
         e->stats.payload_discarded += len - done - n;
         e->stats.limits[SMUX_LIMIT_ABORTED_MEMORY]++;
         smux__stream_abort(e, stream, SMUX_ENOMEM);
+    }
+}
+
+void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
+                           uint32_t len, uint32_t left)
+{
+    take_payload(e, stream, data, len, left);
+}
+
+void smux__receive_whole_psh(smux_engine *e, uint32_t id, const uint8_t *data, uint32_t len)
+{
+    struct smux_estream *stream = judge_psh(e, id, len);
+
+    if (stream != NULL) {
+        take_payload(e, stream, data, len, len);
+    } else if (e->error == SMUX_OK) {
+        smux__receive_drop(e, id, len);
     }
 }

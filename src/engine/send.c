@@ -40,18 +40,6 @@ void smux__send_is_read(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-/* Payload waits and version, window and silly-window rule let some of it go. */
-static bool payload_may_go(const smux_engine *e, const struct smux_estream *stream)
-{
-    if (stream->traffic->out.len == 0 || smux__stream_is(stream, STREAM_SYN_DUE)) {
-        return false;
-    }
-    uint32_t room = smux__send_room(e, stream);
-    return room > 0 && (e->version == 1 || smux__stream_is(stream, STREAM_SILLY_OVER) ||
-                        !smux__window_is_silly(&stream->window, (uint32_t)stream->sent, room,
-                                               stream->traffic->out.len));
-}
-
 /* How long payload that may not go waits, if that is limited. */
 static enum smux__timer_kind payload_wait(const smux_engine *e, const struct smux_estream *stream)
 {
@@ -188,7 +176,7 @@ static void schedule_data(smux_engine *e, struct smux_estream *stream)
     if (smux__stream_is(stream, STREAM_IN_DATA)) {
         return;
     }
-    if (payload_may_go(e, stream)) {
+    if (smux__send_may_go(e, stream)) {
         wait_for_room(e, stream, TIMER_NONE);
         smux__scheduler_join(&e->data, stream);
     } else {
@@ -196,7 +184,7 @@ static void schedule_data(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-void smux__send_schedule(smux_engine *e, struct smux_estream *stream)
+void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
 {
     const uint32_t due = STREAM_SYN_DUE | STREAM_UPD_DUE | STREAM_FIN_WANTED;
     uint32_t flags = stream->flags;
@@ -528,13 +516,13 @@ static bool form_data(smux_engine *e)
             return false;
         }
         tell_space(e, stream);
-        if (!payload_may_go(e, stream)) {
+        if (stream->traffic->out.len == 0 || !smux__send_may_go(e, stream)) {
             smux__scheduler_leave(&e->data, stream);
-            smux__stream_rest(e, stream);
             if (stream->traffic->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
                 smux__send_schedule(e, stream); /* its FIN may be next */
                 smux__send_cut_starved(e, stream);
             }
+            smux__stream_rest(e, stream);
         }
     }
     return true;
@@ -630,6 +618,6 @@ void smux_engine_send_commit(smux_engine *e, size_t len, uint64_t now_us)
             smux__stream_notify(e, owner);
         }
     }
-    smux__engine_plan_trim(e);
+    smux__engine_mind_trim(e);
     smux__engine_check_ended(e);
 }

@@ -234,6 +234,9 @@ static void await_no_answer(smux_engine *e, struct smux_estream *stream)
 
 void smux__stream_heard_first(smux_engine *e, struct smux_estream *stream)
 {
+    if (!smux__stream_is(stream, STREAM_SYN_DUE)) { /* else it is no answer yet */
+        stream->flags &= ~(uint32_t)STREAM_UNHEARD;
+    }
     if (smux__stream_is(stream, STREAM_GUARDED)) {
         smux__stream_timer_stop(stream, TIMER_GUARD);
         smux__stream_unguard(e, stream);
@@ -257,7 +260,7 @@ struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flag
         smux__pool_give(&e->pool, SMUX__RECORD_STREAM, stream);
         return NULL;
     }
-    stream->flags = flags | STREAM_IN_TABLE;
+    stream->flags = flags | STREAM_IN_TABLE | STREAM_UNHEARD;
     stream->window.wnd = SMUX__INITIAL_WINDOW;
     stream->advertised = SMUX__INITIAL_WINDOW;
     stream->max_advertised = SMUX__INITIAL_WINDOW;

@@ -57,7 +57,8 @@ enum smux__stream_flag {
     STREAM_LENT = 1 << 23,        /* some bytes of a loan may still be read */
     STREAM_TOLD = 1 << 24,        /* the peer told us a window */
     STREAM_IN_FRESH = 1 << 25,    /* in the scheduler among the fresh ones */
-    STREAM_IS_READ = 1 << 26      /* the peer consumed something */
+    STREAM_IS_READ = 1 << 26,     /* the peer consumed something */
+    STREAM_UNHEARD = 1 << 27      /* nothing arrived for it but its SYN */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an

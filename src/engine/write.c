@@ -8,12 +8,8 @@
 /* A loan is one chunk, whose length is 32 bits. */
 #define MAX_LOAN (1u << 30)
 
-static int write_status(const smux_engine *e, const struct smux_estream *stream)
+static SMUX__RARE int write_failure(const smux_engine *e, const struct smux_estream *stream)
 {
-    if (stream->error == SMUX_OK && e->error == SMUX_OK && !e->input_ended &&
-        !smux__stream_is(stream, STREAM_FIN_WANTED)) {
-        return SMUX_OK;
-    }
     if (stream->error != SMUX_OK) {
         return stream->error;
     }
@@ -22,6 +18,14 @@ static int write_status(const smux_engine *e, const struct smux_estream *stream)
         return SMUX_EPIPE;
     }
     return e->error;
+}
+
+static int write_status(const smux_engine *e, const struct smux_estream *stream)
+{
+    bool open = stream->error == SMUX_OK && e->error == SMUX_OK && !e->input_ended &&
+                !smux__stream_is(stream, STREAM_FIN_WANTED);
+
+    return open ? SMUX_OK : write_failure(e, stream);
 }
 
 static bool is_loan(const struct smux__chunk *chunk)
@@ -44,16 +48,20 @@ static struct smux__chunk *queued_loan(const struct smux_estream *stream)
     return chunk;
 }
 
-static uint32_t queued_loan_len(const struct smux_estream *stream)
+static SMUX__RARE uint32_t loan_in_queue(const struct smux_estream *stream)
 {
-    const struct smux__chunk *loan =
-        smux__stream_is(stream, STREAM_LENT) ? queued_loan(stream) : NULL;
+    const struct smux__chunk *loan = queued_loan(stream);
 
     return loan != NULL ? loan->end - loan->begin : 0;
 }
 
+static inline uint32_t queued_loan_len(const struct smux_estream *stream)
+{
+    return smux__stream_is(stream, STREAM_LENT) ? loan_in_queue(stream) : 0;
+}
+
 /* Bytes that may be queued now (L8). */
-static uint32_t write_space(const smux_engine *e, const struct smux_estream *stream)
+static inline uint32_t write_space(const smux_engine *e, const struct smux_estream *stream)
 {
     uint32_t own = stream->traffic->out.len - queued_loan_len(stream);
     uint32_t stream_max = e->config.max_stream_send_buffer;
@@ -65,8 +73,17 @@ static uint32_t write_space(const smux_engine *e, const struct smux_estream *str
     return smux__min_u32(of_stream, smux__max_u32(of_session, floor));
 }
 
-/* SMUX_OK with space > 0, or why nothing can be written. */
-static int begin_write(smux_engine *e, struct smux_estream *stream, uint32_t *out_space)
+/* Whether this is so little that each stream may queue it, whatever else is queued. */
+static bool is_little(const smux_engine *e, const struct smux_estream *stream, size_t len)
+{
+    uint32_t floor = smux__min_u32(e->queue_floor, e->config.max_stream_send_buffer);
+
+    return len > 0 && len <= floor && stream->traffic->out.len <= floor - len;
+}
+
+/* SMUX_OK with space > 0, of up to `len` bytes or more, or why nothing can be written. */
+static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_t len,
+                              uint32_t *out_space)
 {
     int status = write_status(e, stream);
 
@@ -74,7 +91,7 @@ static int begin_write(smux_engine *e, struct smux_estream *stream, uint32_t *ou
     if (status != SMUX_OK) {
         return status;
     }
-    *out_space = write_space(e, stream);
+    *out_space = is_little(e, stream, len) ? (uint32_t)len : write_space(e, stream);
     if (*out_space == 0) {
         e->stats.limits[SMUX_LIMIT_BLOCKED_WRITES]++;
         stream->flags |= STREAM_WANTS_SPACE;
@@ -87,7 +104,7 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
                        size_t *out_len)
 {
     uint32_t space = 0;
-    int status = begin_write(e, stream, &space);
+    int status = begin_write(e, stream, len, &space);
 
     *out_len = 0;
     if (status != SMUX_OK || len == 0) {
@@ -114,7 +131,7 @@ int smux_estream_write_reserve(smux_engine *e, smux_estream *stream, size_t want
                                struct smux_iov *out_iov)
 {
     uint32_t space = 0;
-    int status = begin_write(e, stream, &space);
+    int status = begin_write(e, stream, SIZE_MAX, &space);
 
     if (status != SMUX_OK) {
         return status;
