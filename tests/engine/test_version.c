@@ -60,13 +60,14 @@ START_TEST(VER_2_auto_refuses_anything_else)
 {
     static const uint8_t first[] = {0, 3, 4, 'G', 0x16, 0xff};
 
-    for (size_t i = 0; i < sizeof(first); i++) {
+    for (unsigned i = 0; i < 8 * sizeof(first); i++) { /* with each command, as a whole frame */
         struct smux_config config = wire_config(SMUX_VERSION_AUTO);
-        uint8_t buf[FRAME_HEADER];
+        uint8_t buf[FRAME_HEADER + 1] = {0};
         struct wire w;
 
         wire_start(&w, SMUX_SERVER, &config, _i);
-        wire_feed(&w, buf, put_header(buf, first[i], CMD_NOP, 0, 0));
+        put_header(buf, first[i / 8], i % 8, 1, 3);
+        wire_feed(&w, buf, sizeof(buf));
         expect_dead(&w, SMUX_EPROTO);
         wire_stop(&w);
     }
