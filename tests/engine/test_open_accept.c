@@ -521,6 +521,24 @@ START_TEST(OPN_8_unanswered_opens_hold_back_further_ones)
 }
 END_TEST
 
+START_TEST(OPN_8_what_comes_before_the_syn_is_no_answer)
+{
+    struct smux_config config = wire_config(1);
+    struct wire w;
+
+    config.max_unanswered_opens = 1;
+    wire_start(&w, SMUX_CLIENT, &config, _i);
+    wire_open(&w);
+    wire_psh(&w, 3, 1); /* the peer guesses the id */
+    wire_open(&w);
+    expect_syn(&w, 3);
+    expect_quiet(&w);
+    wire_psh(&w, 3, 1);
+    expect_syn(&w, 5);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(OPN_8_held_open_may_be_closed)
 {
     struct smux_config config = wire_config(1);
@@ -583,6 +601,7 @@ int main(void)
     add_every_split(tc, OPN_6_stream_can_be_accepted_with_all_that_came_before);
     add_every_split(tc, OPN_7_both_sides_open_at_any_time);
     add_every_split(tc, OPN_8_unanswered_opens_hold_back_further_ones);
+    add_every_split(tc, OPN_8_what_comes_before_the_syn_is_no_answer);
     add_every_split(tc, OPN_8_held_open_may_be_closed);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
