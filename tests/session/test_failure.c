@@ -319,6 +319,86 @@ START_TEST(a_failed_write_does_not_lose_what_arrived)
 }
 END_TEST
 
+/* A transport that holds a read back until it is told, and whose writes fail when it is told. */
+static struct {
+    struct smux_transport inner;
+    struct smux_transport_ops ops;
+    atomic_bool hold, holds, broken;
+} gate;
+
+static int gate_readv(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    int status = gate.inner.ops->readv(ctx, iov, n, out_len);
+
+    while (status == SMUX_OK && gate.hold) {
+        gate.holds = true;
+        sleep_ms(1);
+    }
+    return status;
+}
+
+static int gate_writev(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    return gate.broken ? SMUX_EIO : gate.inner.ops->writev(ctx, iov, n, out_len);
+}
+
+static void setup_gate(enum smux_role role, const struct smux_config *config)
+{
+    struct smux_transport transport;
+    int fds[2];
+
+    wire_tcp(fds);
+    peer = fds[1];
+    ck_assert_int_eq(smux_transport_fd(fds[0], fds[0], &gate.inner), SMUX_OK);
+    gate.ops = *gate.inner.ops;
+    gate.ops.readv = gate_readv;
+    gate.ops.writev = gate_writev;
+    transport = (struct smux_transport){&gate.ops, gate.inner.ctx};
+    ck_assert_int_eq(smux_session_new(role, &transport, config, &session), SMUX_OK);
+}
+
+static void read_once(void *arg)
+{
+    char byte;
+    size_t n;
+
+    ck_assert_int_eq(smux_stream_read(arg, &byte, 1, &n), SMUX_EIO);
+}
+
+/* The write fails while the receiver is in the midst of a read, which brings it a little of no
+ * interest: it seems to have read all, and nothing more will come to wake it. */
+START_TEST(a_receiver_that_missed_a_failed_write_notices)
+{
+    struct smux_config config;
+    smux_stream *waiting, *writing;
+    struct task reader;
+    size_t n;
+
+    smux_config_init(&config);
+    config.keepalive_interval_ms = SMUX_OFF; /* would notice */
+    setup_gate(SMUX_SERVER, &config);
+    peer_sends("\1\0\0\0\3\0\0\0\1\0\0\0\5\0\0\0", 16);
+    ck_assert_int_eq(smux_session_accept(session, &waiting), SMUX_OK);
+    ck_assert_int_eq(smux_session_accept(session, &writing), SMUX_OK);
+    smux_stream_set_read_deadline(waiting, in_ms(3000));
+    task_start(&reader, read_once, waiting);
+    sleep_ms(20); /* it is the receiver */
+    gate.hold = true;
+    peer_sends("\1\3\0\0\0\0\0\0", 8);
+    while (!gate.holds) {
+        sleep_ms(1);
+    }
+    gate.broken = true;
+    (void)smux_stream_write(writing, "x", 1, &n);
+    gate.hold = false;
+    task_join(&reader);
+    smux_stream_close(waiting);
+    smux_stream_close(writing);
+    ck_assert_int_eq(smux_session_close(session), SMUX_EIO);
+    close(peer);
+}
+END_TEST
+
 /* A session whose budget is used up does not read, but notices the end of its peer [KA-5]. */
 START_TEST(a_paused_session_notices_a_reset)
 {
@@ -764,6 +844,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_transport_that_fails_after_its_end_ends_blocked_calls, 0,
                         WIRE_KINDS);
     tcase_add_test(tcase, a_failed_write_does_not_lose_what_arrived);
+    tcase_add_test(tcase, a_receiver_that_missed_a_failed_write_notices);
     tcase_add_test(tcase, a_paused_session_notices_a_reset);
     tcase_add_test(tcase, a_paused_session_notices_the_end_of_its_peer);
     tcase_add_loop_test(tcase, a_paused_session_goes_on, 0, WIRE_KINDS);
