@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 
-from _victims import ATTACK, Child, Failure, GoVictim, Honest, SessionVictim, ToolVictim, require
+from _victims import ATTACK, Child, Failure, GoVictim, Honest, SessionVictim, require
 
 MIB = 1 << 20
 # The client's p99 may double; below this it is the scheduler of a busy machine that is measured.
@@ -133,18 +133,13 @@ class Case:
         if self.attack["trap"]:
             self.judge_trap()
 
-    def expected_end(self):
-        if self.attack["timed"] and self.kind is ToolVictim:
-            return None  # its limits are minutes
-        return self.attack["end"]
-
     def ends(self):
         """How sessions of the attacker ended that the victim ended itself."""
         return {status: n for status, n in self.after.get("sessions_ended", {}).items()
                 if status not in HANG_UPS}
 
     def judge_end(self):
-        end, closed, made = self.expected_end(), self.result["closed"], self.result["connections"]
+        end, closed, made = self.attack["end"], self.result["closed"], self.result["connections"]
         if end is None:
             if closed:
                 self.complain(f"closed {closed} of {made} connections: {self.ends()}")

