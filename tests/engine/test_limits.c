@@ -113,6 +113,29 @@ START_TEST(L3_unread_data_pauses_reading)
 }
 END_TEST
 
+/* Frames of one byte, many streams, nobody reads: the memory is the same as for large ones. */
+START_TEST(L4_heap_of_a_session)
+{
+    struct smux_config config = wire_config(1);
+    size_t limit = (size_t)(1 << 20) / 4 * 5 + 100 * 256 + (64 << 10);
+    struct wire w;
+
+    config.max_receive_buffer = 1 << 20;
+    wire_start(&w, SMUX_SERVER, &config, FEED_WHOLE);
+    for (uint32_t i = 0; i < 100; i++) {
+        wire_syn(&w, 3 + 2 * i);
+        wire_accept(&w, 3 + 2 * i);
+    }
+    for (uint32_t i = 0; smux_engine_wants_read(w.engine); i++) {
+        wire_psh(&w, 3 + 2 * (i % 100), 1);
+    }
+    ck_assert_uint_ge(wire_stats(&w).receive_buffer, 1 << 20);
+    ck_assert_uint_le(w.heap.peak, limit);
+    expect_no_limit(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(L5_window_twice_overrun)
 {
     smux_estream *stream;
@@ -461,6 +484,32 @@ START_TEST(L19_writer_whose_peer_has_finished_and_gives_no_credit)
 }
 END_TEST
 
+/* What we wait for by ourselves: the opener's table, and late data behind the peer's FIN. */
+START_TEST(L22_guard_and_linger_have_an_end)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    config.accept_guard_ms = 0; /* 5 ms */
+    config.fin_linger_ms = 0;   /* 250 ms */
+    stream = start_server(&w, &config, _i);
+    wire_write(&w, stream, 10);
+    wire_sleep(&w, 4);
+    expect_quiet(&w);
+    wire_sleep(&w, 2);
+    expect_data(&w, 3, 10);
+    wire_fin(&w, 3);
+    smux_estream_shutdown(w.engine, stream);
+    wire_sleep(&w, 240);
+    expect_quiet(&w);
+    wire_sleep(&w, 20);
+    expect_fin(&w, 3);
+    expect_no_limit(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(R10_stream_for_which_there_is_no_memory_is_refused)
 {
     struct smux_config config = wire_config(1);
@@ -504,6 +553,7 @@ int main(void)
     add_every_split(tc, L2_streams_that_wait_to_be_accepted);
     add_every_split(tc, L2_stream_that_waits_too_long_to_be_accepted);
     add_every_split(tc, L3_unread_data_pauses_reading);
+    tcase_add_test(tc, L4_heap_of_a_session);
     add_every_split(tc, L5_window_twice_overrun);
     add_every_split(tc, L5_credit_for_what_was_not_sent);
     add_every_split(tc, L6_glitches_end_the_session);
@@ -520,6 +570,7 @@ int main(void)
     add_every_split(tc, L16_throttled_session_queues_little);
     add_every_split(tc, L18_frame_that_does_not_come_to_its_end);
     add_every_split(tc, L19_writer_whose_peer_has_finished_and_gives_no_credit);
+    add_every_split(tc, L22_guard_and_linger_have_an_end);
     tcase_add_test(tc, R10_stream_for_which_there_is_no_memory_is_refused);
     tcase_add_test(tc, limits_have_names);
     suite_add_tcase(suite, tc);

@@ -128,7 +128,7 @@ START_TEST(an_idle_connection_does_not_wake_the_loop)
 }
 END_TEST
 
-START_TEST(one_turn_receives_a_bounded_amount)
+START_TEST(L23_one_turn_receives_a_bounded_amount)
 {
     static uint8_t frames[400000];
     static const uint8_t payload[992];
@@ -145,7 +145,7 @@ START_TEST(one_turn_receives_a_bounded_amount)
     ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
     smux_conn_on_readable(echo.conn);
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
-    ck_assert_uint_ge(stats.wire_in, 256 * 1024); /* L23 */
+    ck_assert_uint_ge(stats.wire_in, 256 * 1024);
     ck_assert_uint_lt(stats.wire_in, sizeof frames);
     smux_transport_close(&ends[1]);
 }
@@ -517,7 +517,7 @@ static TCase *data_tests(void)
     tcase_add_loop_test(tc, echo_returns_every_byte_in_order, 0, ALL_LINKS);
     tcase_add_loop_test(tc, a_stream_without_data_ends_in_order, 0, ALL_LINKS);
     tcase_add_loop_test(tc, an_idle_connection_does_not_wake_the_loop, 0, 2);
-    tcase_add_test(tc, one_turn_receives_a_bounded_amount);
+    tcase_add_test(tc, L23_one_turn_receives_a_bounded_amount);
     tcase_add_test(tc, BKT_4_owner_is_told_of_frames_that_its_reading_lets_in);
     return tc;
 }

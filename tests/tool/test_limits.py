@@ -292,6 +292,29 @@ def L17_dials():
 
 
 @test
+def L17_dials_at_once():
+    """A target whose backlog is full: connecting to it takes as long as one lets it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        process = server(listener.getsockname(), "--connect-timeout", "1", "--quiet=streams")
+        peer = Peer(process.address)
+        peer.send(NOP)
+        process.wait_log("session.up")
+        before = process.fds()
+        peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i)
+                                     for i in range(300)))
+        wait_until(lambda: process.fds() - before >= 256, timeout=0.9, what="256 dials")
+        time.sleep(0.1)
+        expect(process.fds() - before, 256, "dials at once")
+        expect(counters(process)["streams"], 300, "the others wait")
+
+
+@test
 def L18_frame_that_does_not_come_to_its_end():
     process = server(Target(echo).address, "--frame-timeout", "0.3")
     slow, other = Peer(process.address), Peer(process.address)
