@@ -110,10 +110,9 @@ def frozen_server_is_noticed():
 
 def send_or_echo(connection):
     """A target that sends without end when the first byte is S."""
-    first = connection.recv(1)
+    first = connection.recv(1, socket.MSG_PEEK)
     while first == b"S":
         connection.sendall(bytes(1 << 16))
-    connection.sendall(first)
     echo(connection)
 
 
