@@ -132,8 +132,11 @@ SMUX_API int smux_session_address(smux_session *session, bool remote, char *out,
 SMUX_API int smux_stream_read(smux_stream *stream, void *buf, size_t len, size_t *out_len);
 
 /**
- * Writes all of the data; waits while the send queue is full. The memory is not used after the
- * call has returned. Several writers of one stream are not interleaved within a call.
+ * Writes all of the data. Less than 16 KiB is copied; the call waits while the send queue is full.
+ * More is sent from where it lies, without a copy: the call waits until the transport has taken
+ * it, also if the send queue has room. Where that must not take long, set a deadline or write
+ * smaller pieces. The memory is not used after the call has returned. Several writers of one stream
+ * are not interleaved within a call.
  *
  * @param out_len  may be NULL; bytes accepted: they are sent exactly once, in order, or the
  *                 stream fails; less than len only with an error status [ORD-4]
