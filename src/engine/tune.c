@@ -10,10 +10,11 @@
 #define SHARE_MAX  131072u
 /* A pause of the reader from here on is worth a larger window. */
 #define PAUSE_US 5000u
-/* A line that answers later is long, whatever the machine is busy with; of others so many answers
- * are awaited first, as the shortest of them tells. */
-#define SURELY_US 5000u
-#define SAMPLES   8u
+/* A line that answers later is long, whatever the machine is busy with, with one stream or with
+ * several; of others so many answers are awaited first, as the shortest of them tells. */
+#define SURELY_US         5000u
+#define SURELY_SEVERAL_US 20000u
+#define SAMPLES           8u
 /* This part of a round without data is worth a larger window. */
 #define QUIET_SHARE 16u
 /* What larger windows bring is seen in so many rounds. */
@@ -210,10 +211,11 @@ static uint32_t offered(const struct smux__tuning *tuning)
 static bool is_long_line(const smux_engine *e, const struct smux__tuning *tuning)
 {
     uint32_t in_flight = smux__max_u32(tuning->window, e->tuner.n > 1 ? SHORT_LINE : 0);
+    uint64_t surely_us = e->tuner.n > 1 ? SURELY_SEVERAL_US : SURELY_US;
     uint64_t round_us = shortest_round(e);
 
     return round_us > in_flight / FAST_ENOUGH &&
-           (round_us >= SURELY_US || tuning->answers >= SAMPLES);
+           (round_us >= surely_us || tuning->answers >= SAMPLES);
 }
 
 /* Nothing of any stream comes for longer than some packets take, when a line is not full. */
@@ -279,12 +281,14 @@ static void judge(smux_engine *e, struct smux__tuning *tuning)
     }
 }
 
-/* Watches whether an application that had stopped the line by a pause catches up. */
+/* Watches whether an application that had stopped the line by a pause catches up. Beside others it
+ * has stopped only itself. */
 static void mind_pauses(smux_engine *e, struct smux__tuning *tuning)
 {
     const struct smux_estream *stream = tuning->stream;
 
-    if (tuning->stopped_us >= PAUSE_US && stream->traffic->in.len <= offered(tuning) / 4) {
+    if (e->tuner.n == 1 && tuning->stopped_us >= PAUSE_US &&
+        stream->traffic->in.len <= offered(tuning) / 4) {
         tuning->stopped_us = 0;
         grow(e, tuning, tuning->window);
     }

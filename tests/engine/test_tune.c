@@ -228,6 +228,29 @@ START_TEST(busy_streams_share_half_a_megabyte_of_a_short_line)
 }
 END_TEST
 
+/* Both ends are on one busy machine: first answers are late and readers pause, each at another
+ * time. Whoever grew by it would leave the others behind. */
+START_TEST(a_busy_machine_is_no_long_line)
+{
+    const unsigned n = (unsigned)_i;
+
+    line_start(&line, 20000 * MBIT, 5000, NULL, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 40000);
+    line.delay_us = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        line.streams[i % n].rate = 0;
+        line_run(&line, 10000);
+        line.streams[i % n].rate = LINE_FAST;
+        line_run(&line, 1000);
+    }
+    ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    line_stop(&line);
+}
+END_TEST
+
 /* A slow line that is short: what makes each stream wait is the others, and larger windows would
  * only make it worse. This is seen when they have been tried. */
 START_TEST(busy_streams_grow_once_on_a_slow_line_that_is_short)
@@ -320,6 +343,7 @@ int main(void)
     tcase_add_loop_test(tc, busy_streams_share_the_line, 0,
                         (int)(sizeof(shared) / sizeof(shared[0])));
     tcase_add_loop_test(tc, busy_streams_share_half_a_megabyte_of_a_short_line, 2, 9);
+    tcase_add_loop_test(tc, a_busy_machine_is_no_long_line, 3, 9);
     tcase_add_loop_test(tc, busy_streams_grow_once_on_a_slow_line_that_is_short, 2, 17);
     tcase_add_loop_test(tc, slow_readers_beside_each_other_do_not_grow, 2, 17);
     tcase_add_test(tc, KA_5_a_budget_that_falls_is_a_pause);
