@@ -452,6 +452,40 @@ START_TEST(BKT_8_stall_timeout_aborts_the_largest_stream)
 }
 END_TEST
 
+/* The budget is used up by room that was handed out for the rest of a payload. */
+START_TEST(BKT_8_stall_without_unread_data_aborts_nothing)
+{
+    struct smux_config config = budget_config(1, 20000);
+    static uint8_t zeros[30000], buf[30000];
+    smux_estream *stream;
+    struct smux_iov iov[2];
+    struct wire w;
+    size_t got;
+
+    config.stall_timeout_ms = 5000;
+    wire_start(&w, SMUX_SERVER, &config, FEED_WHOLE);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    wire_header(&w, CMD_PSH, 60000, 3);
+    wire_feed(&w, zeros, 30000);
+    ck_assert_int_ge(smux_engine_recv_iov(w.engine, iov), 1);
+    ck_assert_int_eq(smux_estream_read(w.engine, stream, buf, sizeof(buf), &got), SMUX_OK);
+    ck_assert_uint_eq(got, 30000);
+    ck_assert_uint_gt(wire_stats(&w).receive_buffer, 20000);
+    for (int i = 0; i < 3; i++) {
+        w.now += 30000000; /* the first one tells that time has passed */
+        ck_assert_int_eq(smux_engine_tick(w.engine, w.now), SMUX_OK);
+        ck_assert_uint_gt(smux_engine_deadline(w.engine), w.now);
+    }
+    ck_assert_uint_eq(wire_stats(&w).streams_aborted, 0);
+    smux_engine_recv_commit(w.engine, 0, w.now);
+    wire_feed(&w, zeros, 30000);
+    ck_assert_int_eq(smux_estream_read(w.engine, stream, buf, sizeof(buf), &got), SMUX_OK);
+    ck_assert_uint_eq(got, 30000);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(BKT_8_local_read_restarts_the_stall_timeout)
 {
     struct smux_config config = budget_config(1, 65536);
@@ -496,6 +530,7 @@ int main(void)
     add_every_split(tc, BKT_7_unread_stream_does_not_stop_others_in_v2);
     add_every_split(tc, BKT_8_default_is_to_pause_for_ever);
     add_every_split(tc, BKT_8_stall_timeout_aborts_the_largest_stream);
+    tcase_add_test(tc, BKT_8_stall_without_unread_data_aborts_nothing);
     add_every_split(tc, BKT_8_local_read_restarts_the_stall_timeout);
     suite_add_tcase(suite, tc);
     return suite_main(suite);

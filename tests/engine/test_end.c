@@ -110,6 +110,28 @@ START_TEST(END_2_complete_data_stays_readable)
 }
 END_TEST
 
+/* What was read ahead while reading paused is not decoded any more. */
+START_TEST(END_2_error_stops_decoding)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    config.max_receive_buffer = 65536;
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    wire_data(&w, 3, 100000, 500);
+    ck_assert(!smux_engine_wants_read(w.engine));
+    uint32_t unread = wire_stream_stats(&w, stream).unread;
+    ck_assert_uint_lt(unread, 100000);
+    smux_engine_fail(w.engine, SMUX_EIO, "cut");
+    expect_read(&w, stream, unread);
+    expect_status(&w, stream, SMUX_EIO);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(END_2_error_stops_sending)
 {
     smux_estream *stream;
@@ -276,6 +298,47 @@ START_TEST(END_3_data_that_uses_up_the_window_after_the_end_fails)
 }
 END_TEST
 
+START_TEST(END_3_write_into_a_window_that_was_used_up_before_the_end_fails)
+{
+    smux_estream *stream;
+    size_t len;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    wire_upd(&w, 3, 0, 1000);
+    wire_write(&w, stream, 1000);
+    expect_data(&w, 3, 1000);
+    wire_fin(&w, 3);
+    smux_engine_recv_eof(w.engine, w.now);
+    expect_alive(&w);
+    ck_assert_int_eq(smux_estream_write(w.engine, stream, "x", 1, &len), SMUX_EPIPE);
+    ck_assert_int_eq(smux_estream_shutdown(w.engine, stream), SMUX_OK);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_EOF);
+    wire_stop(&w);
+}
+END_TEST
+
+/* The connection had ended in order, so it is no loss that a FIN cannot be sent any more. */
+START_TEST(END_3_shutdown_after_the_end_of_the_transport_is_no_failure)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 1, _i);
+    wire_fin(&w, 3);
+    for (int i = 0; i < 2; i++) { /* which may be told twice */
+        smux_engine_recv_eof(w.engine, w.now);
+        expect_alive(&w);
+    }
+    smux_engine_fail(w.engine, SMUX_EIO, "broken pipe");
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_EOF);
+    ck_assert_int_eq(smux_estream_shutdown(w.engine, stream), SMUX_OK);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(END_3_data_of_a_closed_stream_that_cannot_be_sent_is_not_forgotten)
 {
     for (int with_fin = 0; with_fin < 2; with_fin++) {
@@ -423,6 +486,33 @@ START_TEST(END_4_drain_refuses_new_streams_and_goes_on_reading)
 }
 END_TEST
 
+START_TEST(END_4_not_drained_before_control_frames_are_sent)
+{
+    struct smux_config config = wire_config(2);
+    smux_estream *stream;
+    struct wire w;
+
+    config.accept_guard_ms = 5;
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    wire_data(&w, 3, 40000, 20000);
+    smux_engine_drain(w.engine);
+    expect_fin(&w, 3);
+    ck_assert(smux_engine_drained(w.engine));
+    expect_read(&w, stream, 40000);
+    ck_assert(!smux_engine_drained(w.engine)); /* an update is due [UPD-10] */
+    expect_upd(&w, 3, 40000, 65536);
+    ck_assert(smux_engine_drained(w.engine));
+    wire_syn(&w, 5);
+    ck_assert(!smux_engine_drained(w.engine)); /* a refusal is due */
+    wire_sleep(&w, 10);
+    expect_fin(&w, 5);
+    ck_assert(smux_engine_drained(w.engine));
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(END_4_drained_when_the_last_byte_is_taken)
 {
     smux_estream *stream;
@@ -489,6 +579,7 @@ int main(void)
     add_every_split(tc, END_1_all_streams_are_told);
     add_every_split(tc, END_1_text_of_a_living_session_and_of_a_plain_failure);
     add_every_split(tc, END_2_complete_data_stays_readable);
+    add_every_split(tc, END_2_error_stops_decoding);
     add_every_split(tc, END_2_error_stops_sending);
     add_every_split(tc, END_3_end_between_frames);
     add_every_split(tc, END_3_end_inside_a_frame);
@@ -496,6 +587,8 @@ int main(void)
     add_every_split(tc, END_3_streams_opened_after_the_end_fail);
     add_every_split(tc, END_3_data_without_window_fails_at_the_end);
     add_every_split(tc, END_3_data_that_uses_up_the_window_after_the_end_fails);
+    add_every_split(tc, END_3_write_into_a_window_that_was_used_up_before_the_end_fails);
+    add_every_split(tc, END_3_shutdown_after_the_end_of_the_transport_is_no_failure);
     add_every_split(tc, END_3_data_of_a_closed_stream_that_cannot_be_sent_is_not_forgotten);
     add_every_split(tc, END_3_closed_stream_with_all_its_data_on_the_way_is_no_loss);
     add_every_split(tc, END_3_transport_that_fails_with_data_before_it_is_no_clean_end);
@@ -503,6 +596,7 @@ int main(void)
     add_every_split(tc, END_4_drain_ends_streams_behind_their_data);
     add_every_split(tc, END_4_drain_refuses_new_streams_and_goes_on_reading);
     add_every_split(tc, END_4_drained_when_the_last_byte_is_taken);
+    add_every_split(tc, END_4_not_drained_before_control_frames_are_sent);
     add_every_split(tc, END_5_free_at_any_moment);
     suite_add_tcase(suite, tc);
     return suite_main(suite);

@@ -344,6 +344,29 @@ END_TEST
 
 /* --- FIN-9 --------------------------------------------------------------------------------- */
 
+START_TEST(FIN_7_fin_leaves_if_memory_for_its_timer_is_missing)
+{
+    struct smux_config config = linger_config(1, 5000);
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server_with(&w, &config, _i);
+    wire_fin(&w, 3);
+    wire_write(&w, stream, 100);
+    expect_data(&w, 3, 100);
+    wire_sleep(&w, 4000); /* memory that is kept for reuse is given back */
+    w.heap.fail_at = w.heap.calls + 1;
+    w.heap.fail_on = true;
+    ck_assert_int_eq(smux_estream_shutdown(w.engine, stream), SMUX_OK);
+    ck_assert_uint_gt(w.heap.failures, 0);
+    ck_assert(smux_engine_wants_write(w.engine));
+    w.heap.fail_at = 0;
+    wire_sleep(&w, 1000); /* it lingers if there is memory when it is formed */
+    expect_fin(&w, 3);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(FIN_9_writer_without_credit_gives_up_after_the_fin_of_the_peer)
 {
     smux_estream *stream;
@@ -464,6 +487,34 @@ START_TEST(FIN_11_discarded_data_is_credited_up_to_1_MiB)
     expect_alive(&w);
     wire_fin(&w, 3);
     expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* Its FIN has to wait behind data, so it is no mere record yet. */
+START_TEST(FIN_11_stream_that_is_still_to_send_discards_without_end)
+{
+    smux_estream *stream;
+    struct frame frame;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    wire_upd(&w, 3, 0, 1000);
+    wire_write(&w, stream, 5000);
+    smux_estream_close(w.engine, stream);
+    expect_data(&w, 3, 1000);
+    for (int i = 0; i < 100; i++) {
+        wire_data(&w, 3, 32768, 32768);
+        while (wire_frame(&w, &frame)) {
+            ck_assert_uint_eq(frame.cmd, CMD_UPD);
+        }
+    }
+    ck_assert_uint_eq(wire_stats(&w).receive_buffer, 0);
+    ck_assert_uint_eq(smux_engine_num_streams(w.engine), 1);
+    wire_upd(&w, 3, 1000, 10000);
+    expect_data(&w, 3, 4000);
+    expect_fin(&w, 3);
+    expect_glitches(&w, 0);
     wire_stop(&w);
 }
 END_TEST
@@ -646,11 +697,13 @@ int main(void)
     tcase_add_test(tc, FIN_7_linger_begins_when_what_waited_is_taken_back);
     tcase_add_loop_test(tc, FIN_7_linger_begins_when_a_loan_is_taken_back_half_way, 1, 3);
     add_every_split(tc, FIN_7_abort_and_drain_do_not_linger);
+    add_every_split(tc, FIN_7_fin_leaves_if_memory_for_its_timer_is_missing);
     add_every_split(tc, FIN_9_writer_without_credit_gives_up_after_the_fin_of_the_peer);
     add_every_split(tc, FIN_9_without_the_fin_of_the_peer_there_is_no_limit);
     add_every_split(tc, FIN_9_closed_stream_without_credit_goes_away);
     add_every_split(tc, FIN_10_close_sends_what_was_written_and_drops_what_comes);
     add_every_split(tc, FIN_11_discarded_data_is_credited_up_to_1_MiB);
+    add_every_split(tc, FIN_11_stream_that_is_still_to_send_discards_without_end);
     add_every_split(tc, FIN_11_discard_record_ends_after_5_minutes);
     add_every_split(tc, FIN_11_number_of_records_is_limited);
     add_every_split(tc, FIN_11_records_can_be_switched_off);

@@ -91,6 +91,22 @@ START_TEST(BKT_7_the_first_flight_grows_while_the_peer_is_silent)
 }
 END_TEST
 
+START_TEST(BKT_7_nothing_is_held_back_once_the_peer_has_ended)
+{
+    smux_estream *streams[5];
+    struct wire w;
+
+    start_crowded(&w, _i, streams);
+    for (uint32_t i = 0; i < 5; i++) {
+        wire_fin(&w, 3 + 2 * i);
+    }
+    smux_engine_recv_eof(w.engine, w.now);
+    wire_sleep(&w, 200);
+    ck_assert_uint_eq(wire_stream_stats(&w, streams[4]).bytes_out, 262144);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(BKT_7_others_make_room_for_first_flights)
 {
     smux_estream *streams[5];
@@ -200,6 +216,7 @@ int main(void)
     add_every_split(tc, BKT_7_an_update_ends_the_first_flight);
     add_every_split(tc, BKT_7_the_first_flight_grows_while_the_peer_is_silent);
     add_every_split(tc, BKT_7_others_make_room_for_first_flights);
+    add_every_split(tc, BKT_7_nothing_is_held_back_once_the_peer_has_ended);
     add_every_split(tc, BKT_7_streams_that_end_make_room_for_first_flights);
     tcase_add_loop_test(tc, BKT_7_what_was_read_of_closed_streams_counts_as_read, 0, 2);
     add_every_split(tc, UPD_7_a_hint_costs_nothing);

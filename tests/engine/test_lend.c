@@ -252,6 +252,93 @@ START_TEST(owner_of_a_loan_is_told_when_the_session_dies)
 }
 END_TEST
 
+/* The stream is over, but the transport has not taken its last frames. */
+START_TEST(owner_of_a_loan_that_is_on_its_way_is_told_when_the_session_dies)
+{
+    smux_estream *stream;
+    unsigned events;
+    uint8_t *data;
+    struct wire w;
+    size_t kept;
+
+    stream = start_client(&w, 1, _i);
+    w.blocked = true;
+    wire_fin(&w, 3);
+    expect_status(&w, stream, SMUX_EOF);
+    data = lend(&w, stream, 10000);
+    smux_estream_shutdown(w.engine, stream);
+    wire_take(&w, 1); /* all frames are formed */
+    ck_assert_uint_eq(smux_engine_num_streams(w.engine), 0);
+    ck_assert_uint_eq(smux_estream_lent(w.engine, stream), 10000);
+    while (smux_engine_next_ready(w.engine, &events) != NULL) {
+    }
+    smux_engine_fail(w.engine, SMUX_EIO, "cut");
+    ck_assert_ptr_eq(smux_engine_next_ready(w.engine, &events), stream);
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, stream, &kept), SMUX_OK);
+    scratch(data, 10000);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(what_waits_behind_a_loan_is_not_lent)
+{
+    smux_estream *stream;
+    uint8_t *data;
+    struct wire w;
+
+    stream = start_client(&w, 2, _i);
+    w.blocked = true;
+    data = lend(&w, stream, 262144); /* fills the window */
+    wire_write(&w, stream, 1000);
+    wire_take(&w, 1);
+    ck_assert_uint_eq(smux_estream_lent(w.engine, stream), 262144);
+    w.blocked = false;
+    ck_assert_uint_eq(wire_take_data(&w, 3), 262144);
+    ck_assert_uint_eq(smux_estream_lent(w.engine, stream), 0);
+    scratch(data, 262144);
+    wire_upd(&w, 3, 262144, 65536);
+    expect_data(&w, 3, 1000);
+    wire_stop(&w);
+}
+END_TEST
+
+/* A loan that is taken back leaves what was written before and behind it in chunks of their own. */
+START_TEST(a_queue_in_very_many_pieces_needs_more_than_one_frame)
+{
+    enum {
+        PIECES = 30,
+        LEN = 50
+    };
+    smux_estream *stream;
+    struct frame frame;
+    struct wire w;
+    unsigned frames = 0;
+
+    stream = start_client(&w, 1, _i);
+    w.blocked = true;
+    for (int i = 0; i < PIECES; i++) {
+        uint8_t *data;
+        size_t kept;
+
+        wire_write(&w, stream, LEN);
+        data = lend(&w, stream, 10);
+        wire_write(&w, stream, LEN);
+        ck_assert_int_eq(smux_estream_reclaim(w.engine, stream, &kept), SMUX_OK);
+        ck_assert_uint_eq(kept, 0);
+        scratch(data, 10);
+    }
+    w.blocked = false;
+    wire_pump(&w);
+    while (wire_frame(&w, &frame)) {
+        ck_assert_uint_eq(frame.cmd, CMD_PSH);
+        frames++;
+    }
+    ck_assert_uint_gt(frames, 1);
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).bytes_out, (size_t)2 * PIECES * LEN);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(loan_waits_for_the_window)
 {
     smux_estream *stream;
@@ -641,6 +728,9 @@ int main(void)
     add_every_split(tc, reclaim_after_abort_and_after_death);
     add_every_split(tc, END_1_reclaim_without_memory_ends_the_session_for_all);
     add_every_split(tc, owner_of_a_loan_is_told_when_the_session_dies);
+    add_every_split(tc, owner_of_a_loan_that_is_on_its_way_is_told_when_the_session_dies);
+    add_every_split(tc, what_waits_behind_a_loan_is_not_lent);
+    add_every_split(tc, a_queue_in_very_many_pieces_needs_more_than_one_frame);
     add_every_split(tc, loan_waits_for_the_window);
     add_every_split(tc, reserved_room_is_sent);
     add_every_split(tc, unused_reservation_sends_nothing);

@@ -235,6 +235,43 @@ START_TEST(RCV_9_psh_is_appended_and_charged)
 }
 END_TEST
 
+START_TEST(RCV_9_payload_waits_for_memory)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct smux_iov iov[2];
+    char buf[10001];
+    size_t got = 0;
+    struct wire w;
+
+    wire_start(&w, SMUX_SERVER, &config, FEED_WHOLE);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    wire_sleep(&w, 4000); /* memory that is kept for reuse is given back */
+    wire_header(&w, CMD_PSH, 10000, 3);
+    w.heap.fail_at = w.heap.calls + 1;
+    w.heap.fail_on = true;
+    ck_assert_int_eq(smux_engine_recv_iov(w.engine, iov), 0);
+    w.heap.fail_at = 0;
+    ck_assert(smux_engine_wants_read(w.engine));
+    for (size_t done = 0; done < 10000;) {
+        int n = smux_engine_recv_iov(w.engine, iov);
+
+        ck_assert_int_ge(n, 1);
+        size_t len = iov[0].len < 10000 - done ? iov[0].len : 10000 - done;
+        memset(iov[0].base, 'x', len);
+        ck_assert_int_eq(smux_engine_recv_commit(w.engine, len, w.now), SMUX_OK);
+        done += len;
+    }
+    ck_assert_int_eq(smux_estream_read(w.engine, stream, buf, sizeof(buf), &got), SMUX_OK);
+    ck_assert_uint_eq(got, 10000);
+    for (size_t i = 0; i < got; i++) {
+        ck_assert_int_eq(buf[i], 'x');
+    }
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(RCV_10_psh_after_the_fin_is_dropped)
 {
     smux_estream *stream;
@@ -467,6 +504,7 @@ int main(void)
     add_every_split(tc, RCV_7_empty_psh_is_ignored);
     add_every_split(tc, RCV_8_psh_for_an_unknown_id_is_skipped_without_memory);
     add_every_split(tc, RCV_9_psh_is_appended_and_charged);
+    tcase_add_test(tc, RCV_9_payload_waits_for_memory);
     add_every_split(tc, RCV_10_psh_after_the_fin_is_dropped);
     add_every_split(tc, RCV_11_psh_for_a_closed_stream_is_dropped);
     add_every_split(tc, RCV_12_fin_for_an_unknown_id_is_ignored);

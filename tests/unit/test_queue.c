@@ -256,6 +256,41 @@ START_TEST(what_is_not_in_the_queue_is_not_removed)
 }
 END_TEST
 
+START_TEST(nothing_comes_from_an_empty_queue)
+{
+    struct smux_iov iov;
+    struct model m;
+    char byte;
+
+    model_start(&m);
+    smux__queue_consume(&m.queue, &m.pool, 0, NULL);
+    ck_assert_uint_eq(smux__queue_read(&m.queue, &m.pool, &byte, 1, NULL), 0);
+    ck_assert_int_eq(smux__queue_peek(&m.queue, &iov, 1), 0);
+    model_stop(&m);
+}
+END_TEST
+
+/* As one that is being read into does when more comes behind it. */
+START_TEST(a_chunk_that_is_kept_may_be_empty)
+{
+    struct smux_iov iov[2];
+    struct model m;
+
+    model_start(&m);
+    ck_assert_uint_eq(smux__queue_append(&m.queue, &m.pool, m.bytes, 10, true), 10);
+    struct smux__chunk *kept = m.queue.tail;
+    smux__queue_consume(&m.queue, &m.pool, 10, kept);
+    struct smux__chunk *next = smux__chunk_new(&m.pool, 10, true);
+    memcpy(next->base, "hello", 5);
+    next->end = 5;
+    smux__queue_push(&m.queue, next);
+    ck_assert_int_eq(smux__queue_peek(&m.queue, iov, 2), 1);
+    ck_assert_uint_eq(iov[0].len, 5);
+    ck_assert_mem_eq(iov[0].base, "hello", 5);
+    model_stop(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue");
@@ -268,6 +303,8 @@ int main(void)
     tcase_add_test(tc, steady_traffic_allocates_nothing);
     tcase_add_test(tc, chunk_capacity_wastes_at_most_a_third);
     tcase_add_test(tc, what_is_not_in_the_queue_is_not_removed);
+    tcase_add_test(tc, nothing_comes_from_an_empty_queue);
+    tcase_add_test(tc, a_chunk_that_is_kept_may_be_empty);
     tcase_add_test(tc, loans_are_not_copied_and_leave_from_anywhere);
     tcase_add_test(tc, records_are_kept_for_the_next_one_up_to_the_limit);
     suite_add_tcase(suite, tc);

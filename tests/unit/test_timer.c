@@ -77,6 +77,18 @@ START_TEST(great_disorder_costs_no_search_and_expires_late_but_never_early)
 }
 END_TEST
 
+START_TEST(stopping_what_does_not_run_is_harmless)
+{
+    smux__timer_stop(&timers[0]);
+    smux__timer_start(&list, &timers[1], 5);
+    smux__timer_stop(&timers[0]);
+    expect_sorted(1);
+    smux__timer_stop(&timers[1]);
+    smux__timer_stop(&timers[1]);
+    expect_sorted(0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("timer");
@@ -85,6 +97,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_test(tc, equal_durations_expire_in_the_order_of_their_start);
     tcase_add_test(tc, small_disorder_is_exact);
+    tcase_add_test(tc, stopping_what_does_not_run_is_harmless);
     tcase_add_test(tc, great_disorder_costs_no_search_and_expires_late_but_never_early);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
