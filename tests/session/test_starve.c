@@ -10,223 +10,22 @@
  * ctest-timeout: 300
  * ctest-waits
  */
-#include "ends.h"
+#include "exchange.h"
 #include "faults.h"
 #include "flow.h"
 #include "scarce.h"
 #include "starve.h"
 #include "suite.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* How long calls wait: with a failure planned, only until the scenario gives up. */
-#define PATIENCE_MS 50
-static unsigned patience_ms;
-static struct ends ends;
-static atomic_bool far_failed; /* the server's end of a stream told of an error */
-static atomic_bool gave_up;    /* somebody on a busy machine, which the others meet as any error */
-
-/* Tells whether something went wrong that explains errors: an allocation, or a busy machine. */
-static bool excused(int status)
+/* Tells whether an allocation failed, which explains all errors. */
+static bool was_scarce(void)
 {
-    if (status == SMUX_EDEADLINE && patience_ms == PATIENCE_MS) {
-        atomic_store(&gave_up, true);
-    }
-    return scarce_failures() > 0 || atomic_load(&gave_up);
-}
-
-/* Says whether a call succeeded. */
-static bool fine(int status)
-{
-    ck_assert_msg(status == SMUX_OK || excused(status), "%s", smux_strerror(status));
-    return status == SMUX_OK;
-}
-
-/* --- ends -------------------------------------------------------------------------------- */
-
-static bool make_transport(int fd, struct smux_transport *out)
-{
-    if (!fine(smux_transport_fd(fd, fd, out))) {
-        close(fd);
-        out->ops = NULL;
-        return false;
-    }
-    return true;
-}
-
-static bool make_wire(enum wire wire, struct smux_transport out[2])
-{
-    int fds[2];
-
-    out[0].ops = out[1].ops = NULL;
-    if (wire == WIRE_MEMORY) {
-        return fine(smux_transport_pair(65536, out));
-    }
-    if (wire == WIRE_TCP) {
-        wire_tcp(fds);
-    } else {
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    }
-    bool first = make_transport(fds[0], &out[0]);
-    bool second = make_transport(fds[1], &out[1]);
-    return first && second;
-}
-
-static smux_session *make_session(enum smux_role role, struct smux_transport *transport,
-                                  const struct smux_config *config)
-{
-    smux_session *session = NULL;
-
-    if (transport->ops != NULL && !fine(smux_session_new(role, transport, config, &session))) {
-        smux_transport_close(transport);
-    }
-    return session;
-}
-
-/* In order, if nothing went wrong. */
-static void close_end(smux_session *session)
-{
-    if (session != NULL && scarce_failures() > 0) {
-        smux_session_abort(session);
-    }
-    if (session != NULL) {
-        int status = smux_session_close(session);
-        ck_assert(status == SMUX_OK || patience_ms == PATIENCE_MS);
-    }
-}
-
-static void close_ends(void)
-{
-    close_end(ends.client);
-    close_end(ends.server);
-}
-
-static void abort_ends(void)
-{
-    smux_session_abort(ends.client);
-    smux_session_abort(ends.server);
-    (void)smux_session_close(ends.client);
-    (void)smux_session_close(ends.server);
-}
-
-static bool open_ends(enum wire wire, const struct smux_config *config)
-{
-    struct smux_config own;
-    struct smux_transport transports[2];
-
-    smux_config_init(&own);
-    own.fin_linger_ms = 5;
-    own.drain_timeout_ms = 200;
-    own = config != NULL ? *config : own;
-    (void)make_wire(wire, transports);
-    ends.client = make_session(SMUX_CLIENT, &transports[0], &own);
-    ends.server = make_session(SMUX_SERVER, &transports[1], &own);
-    if (ends.client != NULL && ends.server != NULL) {
-        return true;
-    }
-    close_ends();
-    return false;
-}
-
-/* --- streams ----------------------------------------------------------------------------- */
-
-static smux_stream *open_stream(void)
-{
-    smux_stream *stream;
-
-    if (!fine(smux_session_open(ends.client, &stream))) {
-        return NULL;
-    }
-    smux_stream_set_deadline(stream, in_ms(patience_ms));
-    return stream;
-}
-
-static bool write_flow(smux_stream *stream, size_t len, size_t piece)
-{
-    uint8_t *buf = malloc(piece);
-    size_t written = 0;
-    bool good = true;
-
-    for (size_t done = 0; done < len && good; done += written) {
-        size_t n = len - done < piece ? len - done : piece;
-        flow_fill(3, done, buf, n);
-        good = fine(smux_stream_write(stream, buf, n, &written));
-    }
-    free(buf);
-    return good;
-}
-
-/* Reads to the end and compares; returns how many bytes came, and how it ended. */
-static size_t read_flow(smux_stream *stream, int *out_status)
-{
-    uint8_t buf[8000];
-    size_t total = 0;
-    size_t n;
-
-    while ((*out_status = smux_stream_read(stream, buf, sizeof buf, &n)) == SMUX_OK) {
-        ck_assert_uint_eq(flow_check(3, total, buf, n), n);
-        total += n;
-    }
-    ck_assert_msg(*out_status == SMUX_EOF || excused(*out_status), "%s",
-                  smux_strerror(*out_status));
-    return total;
-}
-
-/* The server's thread: sends everything back. */
-static void echo_one(void *arg)
-{
-    smux_stream *stream;
-    uint8_t buf[8000];
-    size_t n;
-    int status;
-
-    (void)arg;
-    smux_session_set_accept_deadline(ends.server, in_ms(patience_ms));
-    if (!fine(smux_session_accept(ends.server, &stream))) {
-        atomic_store(&far_failed, true);
-        return;
-    }
-    smux_stream_set_deadline(stream, in_ms(patience_ms));
-    while ((status = smux_stream_read(stream, buf, sizeof buf, &n)) == SMUX_OK) {
-        status = smux_stream_write(stream, buf, n, NULL);
-        if (status != SMUX_OK) {
-            break;
-        }
-    }
-    if (status != SMUX_EOF || smux_stream_shutdown(stream) != SMUX_OK) {
-        (void)fine(status == SMUX_EOF ? SMUX_EIO : status);
-        atomic_store(&far_failed, true);
-        smux_stream_abort(stream);
-    }
-    smux_stream_close(stream);
-}
-
-/* Sends `len` bytes through a stream and back. */
-static void exchange(size_t len, size_t piece)
-{
-    struct task echo;
-    int status = SMUX_OK;
-
-    atomic_store(&far_failed, false);
-    task_start(&echo, echo_one, NULL);
-    smux_stream *stream = open_stream();
-    size_t got = 0;
-    bool written = stream != NULL && write_flow(stream, len, piece);
-    if (written && fine(smux_stream_shutdown(stream))) {
-        got = read_flow(stream, &status);
-    } else {
-        smux_session_abort(ends.client); /* lets the other side go */
-    }
-    task_join(&echo);
-    ck_assert_msg(status != SMUX_EOF || got == len || atomic_load(&far_failed),
-                  "%zu bytes of %zu look like all", got, len);
-    if (stream != NULL) {
-        smux_stream_close(stream);
-    }
+    return scarce_failures() > 0;
 }
 
 /* --- scenarios --------------------------------------------------------------------------- */
@@ -241,7 +40,7 @@ static void sessions_over_a_socket_pair(void)
 static void sessions_in_memory(void)
 {
     if (open_ends(WIRE_MEMORY, NULL)) {
-        exchange(5000, 1000);
+        (void)exchange(5000, 1000);
         close_ends();
     }
 }
@@ -263,7 +62,7 @@ static void sessions_that_dialled(void)
         close(fds[1]);
     }
     if (ends.client != NULL && ends.server != NULL) {
-        exchange(100, 100);
+        (void)exchange(100, 100);
     }
     close_ends();
     close(listener);
@@ -272,7 +71,7 @@ static void sessions_that_dialled(void)
 static void one_small_exchange(void)
 {
     if (open_ends(WIRE_TCP, NULL)) {
-        exchange(100, 10);
+        (void)exchange(100, 10);
         close_ends();
     }
 }
@@ -284,7 +83,7 @@ static void version_1(void)
     smux_config_init(&config);
     config.fin_linger_ms = 5;
     if (open_ends(WIRE_SOCKET, &config)) {
-        exchange(50000, 3000);
+        (void)exchange(50000, 3000);
         close_ends();
     }
 }
@@ -297,7 +96,7 @@ static void version_2(void)
     config.version = 2;
     config.fin_linger_ms = 5;
     if (open_ends(WIRE_SOCKET, &config)) {
-        exchange(50000, 3000);
+        (void)exchange(50000, 3000);
         close_ends();
     }
 }
@@ -305,7 +104,7 @@ static void version_2(void)
 static void large_writes_that_lend(void)
 {
     if (open_ends(WIRE_SOCKET, NULL)) {
-        exchange(700000, 700000);
+        (void)exchange(700000, 700000);
         close_ends();
     }
 }
@@ -314,7 +113,7 @@ static void several_exchanges_in_a_row(void)
 {
     if (open_ends(WIRE_SOCKET, NULL)) {
         for (int i = 0; i < 4 && smux_session_error(ends.client) == SMUX_OK; i++) {
-            exchange(4000, 4000);
+            (void)exchange(4000, 4000);
         }
         close_ends();
     }
@@ -491,8 +290,7 @@ static bool play(const void *arg, unsigned n, bool on)
     const struct scenario *scenario = arg;
     unsigned fds = faults_open_fds();
 
-    patience_ms = n == 0 ? 5000 : PATIENCE_MS;
-    atomic_store(&gave_up, false);
+    exchange_begin(n == 0 ? 5000 : PATIENCE_MS, was_scarce);
     scarce_begin(n, on);
     scenario->play();
     ck_assert_msg(await(nothing_is_left, &fds), "%s, %u: %zu blocks, %u descriptors stay",
