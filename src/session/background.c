@@ -191,28 +191,34 @@ static uint32_t background_input(const struct smux__served *served, unsigned arm
     return (armed & SMUX__ARMED_ERROR) != 0 && !served->peer_ended ? EPOLLRDHUP : 0;
 }
 
-/* Watches for what `armed` says, and for nothing else. */
+/* Watches for what `armed` says, and for nothing else. If the kernel has no memory for that, the next
+ * look tries again. */
 static void background_arm(smux_session *session, unsigned armed)
 {
     struct smux__served *served = &session->served;
     uint32_t in = background_input(served, armed);
     uint32_t out = (armed & SMUX__ARMED_WRITE) != 0 ? EPOLLOUT : 0;
     unsigned of_reader = SMUX__ARMED_READ | SMUX__ARMED_ERROR;
+    bool ok = true;
 
     if (served->read_fd == served->write_fd) {
-        (void)background_control(EPOLL_CTL_MOD, served->read_fd, in | out,
-                                 background_tag(session, 0));
+        ok = background_control(EPOLL_CTL_MOD, served->read_fd, in | out,
+                                background_tag(session, 0));
     } else {
         if ((armed & of_reader) != (served->armed & of_reader)) {
-            (void)background_control(EPOLL_CTL_MOD, served->read_fd, in,
-                                     background_tag(session, 0));
+            ok = background_control(EPOLL_CTL_MOD, served->read_fd, in, background_tag(session, 0));
         }
         if ((armed & ~served->armed & SMUX__ARMED_WRITE) != 0) {
-            (void)background_control(EPOLL_CTL_MOD, served->write_fd, out,
-                                     background_tag(session, TAG_WRITE));
+            ok = background_control(EPOLL_CTL_MOD, served->write_fd, out,
+                                    background_tag(session, TAG_WRITE)) &&
+                 ok;
         }
     }
-    served->armed = armed;
+    if (ok) {
+        served->armed = armed;
+    } else {
+        background_attend(session);
+    }
 }
 
 /* What somebody should watch and no caller does. */

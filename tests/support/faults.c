@@ -6,10 +6,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct fault_plan {
-    unsigned count;
+    atomic_uint count;
     unsigned from; /* first call that fails; 0 = none */
     unsigned times;
     int error;
@@ -18,19 +19,28 @@ struct fault_plan {
 
 static struct smux__sys real;
 static struct fault_plan plans[FAULT_CALLS];
+static atomic_uint struck;
 
-/** Counts a call. Returns whether it fails, with errno set. */
-static bool fault_strikes(enum fault_call call)
+bool faults_strike(enum fault_call call)
 {
     struct fault_plan *plan = &plans[call];
+    unsigned nth = atomic_fetch_add(&plan->count, 1) + 1;
 
-    plan->count++;
-    if (plan->from == 0 || plan->count < plan->from ||
-        (plan->times != 0 && plan->count >= plan->from + plan->times)) {
+    if (plan->from == 0 || nth < plan->from ||
+        (plan->times != 0 && nth >= plan->from + plan->times)) {
         return false;
     }
+    atomic_fetch_add(&struck, 1);
     errno = plan->error;
     return true;
+}
+
+int faults_all_ready(struct pollfd *fds, unsigned long n)
+{
+    for (unsigned long i = 0; i < n; i++) {
+        fds[i].revents = fds[i].events;
+    }
+    return (int)n;
 }
 
 /** Returns the first bytes of the vectors, at most what the plan allows; `n` of them. */
@@ -52,8 +62,8 @@ static ssize_t fault_readv(int fd, const struct iovec *iov, int n)
 {
     struct iovec cut;
 
-    if (fault_strikes(FAULT_READ)) {
-        return -1;
+    if (faults_strike(FAULT_READ)) {
+        return errno == 0 ? 0 : -1;
     }
     iov = fault_cut(FAULT_READ, iov, &n, &cut);
     return real.readv(fd, iov, n);
@@ -63,7 +73,7 @@ static ssize_t fault_writev(int fd, const struct iovec *iov, int n)
 {
     struct iovec cut;
 
-    if (fault_strikes(FAULT_WRITE)) {
+    if (faults_strike(FAULT_WRITE)) {
         return -1;
     }
     iov = fault_cut(FAULT_WRITE, iov, &n, &cut);
@@ -76,7 +86,7 @@ static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
     struct msghdr copy = *msg;
     int n = (int)msg->msg_iovlen;
 
-    if (fault_strikes(FAULT_WRITE)) {
+    if (faults_strike(FAULT_WRITE)) {
         return -1;
     }
     copy.msg_iov = (struct iovec *)fault_cut(FAULT_WRITE, msg->msg_iov, &n, &cut);
@@ -86,36 +96,39 @@ static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
 
 static int fault_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
-    return fault_strikes(FAULT_POLL) ? -1 : real.poll(fds, n, timeout_ms);
+    if (faults_strike(FAULT_POLL)) {
+        return errno == 0 ? faults_all_ready(fds, n) : -1;
+    }
+    return real.poll(fds, n, timeout_ms);
 }
 
 static int fault_socket(int family, bool nonblocking)
 {
-    return fault_strikes(FAULT_SOCKET) ? -1 : real.socket(family, nonblocking);
+    return faults_strike(FAULT_SOCKET) ? -1 : real.socket(family, nonblocking);
 }
 
 static int fault_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
-    return fault_strikes(FAULT_CONNECT) ? -1 : real.connect(fd, address, len);
+    return faults_strike(FAULT_CONNECT) ? -1 : real.connect(fd, address, len);
 }
 
 static int fault_accept(int fd)
 {
-    return fault_strikes(FAULT_ACCEPT) ? -1 : real.accept(fd);
+    return faults_strike(FAULT_ACCEPT) ? -1 : real.accept(fd);
 }
 
 static int fault_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
-    return fault_strikes(FAULT_SETSOCKOPT) ? -1 : real.setsockopt(fd, level, name, value, len);
+    return faults_strike(FAULT_SETSOCKOPT) ? -1 : real.setsockopt(fd, level, name, value, len);
 }
 
 static int fault_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    if (fault_strikes(FAULT_GETSOCKOPT)) {
+    if (faults_strike(FAULT_GETSOCKOPT)) {
         return -1;
     }
     int rc = real.getsockopt(fd, level, name, value, len);
-    if (level == SOL_SOCKET && name == SO_ERROR && fault_strikes(FAULT_SO_ERROR)) {
+    if (level == SOL_SOCKET && name == SO_ERROR && faults_strike(FAULT_SO_ERROR)) {
         *(int *)value = errno;
     }
     return rc;
@@ -123,24 +136,24 @@ static int fault_getsockopt(int fd, int level, int name, void *value, socklen_t 
 
 static int fault_bind(int fd, const struct sockaddr *address, socklen_t len)
 {
-    return fault_strikes(FAULT_BIND) ? -1 : real.bind(fd, address, len);
+    return faults_strike(FAULT_BIND) ? -1 : real.bind(fd, address, len);
 }
 
 static int fault_listen(int fd, int backlog)
 {
-    return fault_strikes(FAULT_LISTEN) ? -1 : real.listen(fd, backlog);
+    return faults_strike(FAULT_LISTEN) ? -1 : real.listen(fd, backlog);
 }
 
 static int fault_resolve(const char *host, const char *service, const struct addrinfo *hints,
                          struct addrinfo **out_list)
 {
-    return fault_strikes(FAULT_RESOLVE) ? plans[FAULT_RESOLVE].error
+    return faults_strike(FAULT_RESOLVE) ? plans[FAULT_RESOLVE].error
                                         : real.getaddrinfo(host, service, hints, out_list);
 }
 
 static int fault_shutdown(int fd, int how)
 {
-    return fault_strikes(FAULT_SHUTDOWN) ? -1 : real.shutdown(fd, how);
+    return faults_strike(FAULT_SHUTDOWN) ? -1 : real.shutdown(fd, how);
 }
 
 /** Closes the descriptor in any case, as Linux does when it reports EINTR or EIO. */
@@ -148,23 +161,36 @@ static int fault_close(int fd)
 {
     int rc = real.close(fd);
 
-    return fault_strikes(FAULT_CLOSE) ? -1 : rc;
+    return faults_strike(FAULT_CLOSE) ? -1 : rc;
 }
 
 static int fault_bell(int out_fds[2])
 {
-    return fault_strikes(FAULT_BELL) ? -1 : real.bell(out_fds);
+    return faults_strike(FAULT_BELL) ? -1 : real.bell(out_fds);
+}
+
+static ssize_t fault_read(int fd, void *buf, size_t len)
+{
+    return faults_strike(FAULT_RING) ? -1 : real.read(fd, buf, len);
+}
+
+static ssize_t fault_write(int fd, const void *buf, size_t len)
+{
+    return faults_strike(FAULT_RING) ? -1 : real.write(fd, buf, len);
 }
 
 static ssize_t fault_getrandom(void *buf, size_t len, unsigned flags)
 {
-    return fault_strikes(FAULT_RANDOM) ? -1 : real.getrandom(buf, len, flags);
+    return faults_strike(FAULT_RANDOM) ? -1 : real.getrandom(buf, len, flags);
 }
 
 void faults_begin(void)
 {
     real = smux__sys;
     memset(plans, 0, sizeof plans);
+    atomic_store(&struck, 0);
+    smux__sys.read = fault_read;
+    smux__sys.write = fault_write;
     smux__sys.readv = fault_readv;
     smux__sys.writev = fault_writev;
     smux__sys.sendmsg = fault_sendmsg;
@@ -202,7 +228,12 @@ void faults_shorten(enum fault_call call, size_t max)
 
 unsigned faults_count(enum fault_call call)
 {
-    return plans[call].count;
+    return atomic_load(&plans[call].count);
+}
+
+unsigned faults_struck(void)
+{
+    return atomic_load(&struck);
 }
 
 unsigned faults_open_fds(void)

@@ -7,18 +7,19 @@
  *     ...
  *     faults_end();
  *
- * Calls are counted from faults_begin() on. One plan at a time for each kind of call. Not for
- * tests with several threads in the library.
+ * Calls are counted from faults_begin() on. One plan at a time for each kind of call. Several
+ * threads may be in the library, but none while faults begin or end.
  */
 #ifndef SUPPORT_FAULTS_H
 #define SUPPORT_FAULTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum fault_call {
-    FAULT_READ,  /**< readv */
+    FAULT_READ,  /**< readv; without an error: the end */
     FAULT_WRITE, /**< writev and sendmsg */
-    FAULT_POLL,
+    FAULT_POLL,  /**< poll and ppoll; without an error: ready, although nothing is */
     FAULT_SOCKET,
     FAULT_CONNECT,
     FAULT_ACCEPT,
@@ -30,8 +31,15 @@ enum fault_call {
     FAULT_RESOLVE, /**< getaddrinfo; the error is one of EAI_... */
     FAULT_SHUTDOWN,
     FAULT_CLOSE,
-    FAULT_BELL,
+    FAULT_BELL, /**< a doorbell is made */
+    FAULT_RING, /**< read and write of a doorbell */
     FAULT_RANDOM,
+    /* The session layer makes these without the table: tests that wrap them call
+     * faults_strike(). */
+    FAULT_EPOLL_CREATE,
+    FAULT_EPOLL_CTL,
+    FAULT_EPOLL_WAIT,
+    FAULT_FUTEX,
     FAULT_CALLS /**< their number */
 };
 
@@ -41,7 +49,8 @@ void faults_begin(void);
 /** Takes itself out again. */
 void faults_end(void);
 
-/** Lets the `nth` call (from 1) and those after it fail with `error`, `times` in all; 0 = all. */
+/** Lets the `nth` call (from 1) and those after it fail with `error`, `times` in all; 0 = all. The
+ *  error 0 is for those calls that can go wrong without one. */
 void faults_fail(enum fault_call call, unsigned nth, int error, unsigned times);
 
 /** Lets reads or writes transfer at most `max` bytes. */
@@ -49,6 +58,16 @@ void faults_shorten(enum fault_call call, size_t max);
 
 /** Returns how many calls were made. */
 unsigned faults_count(enum fault_call call);
+
+/** Returns how many calls have failed as planned. */
+unsigned faults_struck(void);
+
+/** Counts a call that somebody else stands in for. Returns whether it fails, with errno set. */
+bool faults_strike(enum fault_call call);
+
+/** Reports every descriptor ready for all that was asked for. Returns what poll() would. */
+struct pollfd;
+int faults_all_ready(struct pollfd *fds, unsigned long n);
 
 /** Returns how many descriptors this process has open. */
 unsigned faults_open_fds(void);
