@@ -14,9 +14,6 @@ static uint32_t class_cap(unsigned size_class)
 
 unsigned smux__chunk_class(size_t want)
 {
-    if (want <= SMUX__CHUNK_MIN) {
-        return 0;
-    }
     uint32_t most = want < SMUX__CHUNK_MAX ? (uint32_t)want : SMUX__CHUNK_MAX;
     unsigned odd = 2 * smux__highest_bit((most - 1) / SMUX__CHUNK_MIN) + 1;
     return class_cap(odd) < most ? odd + 1 : odd;

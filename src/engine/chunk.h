@@ -37,7 +37,8 @@ struct smux__chunk {
 SMUX__RARE struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class,
                                                     bool charged);
 
-/* The smallest class with room for `want` bytes; the largest one if there is none. */
+/* The smallest class with room for `want` bytes, more than SMUX__CHUNK_MIN; the largest one if there
+ * is none. */
 unsigned smux__chunk_class(size_t want);
 
 /* Gives a chunk that nobody owns any more to the pool, or back to the allocator. */

@@ -303,12 +303,13 @@ struct smux_estream *smux__stream_new(smux_engine *e, uint32_t id, uint32_t flag
 /* Lets go of a stream as far as its state allows; it may be freed. */
 void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream);
 
-/* The same; as long as our direction goes on nothing can be let go of.
+/* The same; as long as our direction goes on nothing can be let go of, and it is over in whatever
+ * has left the table.
  * NOLINTNEXTLINE(misc-no-recursion): see begin_discard() */
 static inline void smux__stream_settle(smux_engine *e, struct smux_estream *stream)
 {
-    if (smux__stream_is(stream, STREAM_FIN_SENT) ||
-        !smux__stream_is(stream, STREAM_IN_TABLE | STREAM_HANDLE)) {
+    assert(smux__stream_is(stream, STREAM_FIN_SENT | STREAM_IN_TABLE));
+    if (smux__stream_is(stream, STREAM_FIN_SENT)) {
         smux__stream_settle_now(e, stream);
     }
 }
@@ -348,7 +349,8 @@ static inline void smux__stream_rest(smux_engine *e, struct smux_estream *stream
     struct smux__traffic *traffic = stream->traffic;
 
     if (traffic->in.tail == NULL && traffic->out.tail == NULL && !smux__stream_timer_runs(stream) &&
-        !smux__stream_is(stream, STREAM_IN_DATA) && traffic != SMUX__NO_TRAFFIC) {
+        traffic != SMUX__NO_TRAFFIC) {
+        assert(!smux__stream_is(stream, STREAM_IN_DATA)); /* without data it has no turn */
         smux__pool_give(&e->pool, SMUX__RECORD_TRAFFIC, traffic);
         stream->traffic = SMUX__NO_TRAFFIC;
     }

@@ -42,7 +42,7 @@ static void fail_version(smux_engine *e, const struct smux__header *h)
         return;
     }
     smux__text_init(&text, why, sizeof(why));
-    smux__text_guess_peer(&text, d->head, SMUX__HEADER_LEN, e->version);
+    smux__text_guess_peer(&text, d->head, e->version);
     smux__engine_fail(e, SMUX_EPROTO, why);
 }
 

@@ -134,7 +134,8 @@ void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool)
 {
     struct smux__chunk *tail = q->tail;
 
-    if (tail != NULL && tail->begin == tail->end && smux__queue_remove(q, tail)) {
+    if (tail->begin == tail->end) {
+        (void)smux__queue_remove(q, tail);
         smux__chunk_unref(pool, tail);
     }
 }

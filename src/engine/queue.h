@@ -32,7 +32,7 @@ int smux__queue_peek(const struct smux__queue *q, struct smux_iov *out_iov, int 
 void smux__queue_consume(struct smux__queue *q, struct smux__pool *pool, size_t len,
                          const struct smux__chunk *keep);
 
-/* Drops the last chunk if nothing is in it. */
+/* Drops the last chunk, which must exist, if nothing is in it. */
 void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool);
 
 /* Takes one chunk out of the queue, wherever it stands, without dropping its reference. */

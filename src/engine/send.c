@@ -61,7 +61,7 @@ static void wait_for_room(smux_engine *e, struct smux_estream *stream, enum smux
     }
     smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
     smux__stream_timer_stop(stream, TIMER_SILLY);
-    if (kind != TIMER_NONE && !smux__stream_timer_runs(stream)) {
+    if (kind != TIMER_NONE) { /* and no other runs, see enum smux__timer_kind */
         (void)smux__stream_timer_start(e, stream, kind); /* it has what that needs */
     }
 }
@@ -199,16 +199,14 @@ void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
     if ((flags & due) != 0 && (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
         schedule_control(e, stream);
     }
-    if (stream->traffic->out.len > 0 || smux__stream_timer_runs(stream) ||
-        (flags & STREAM_IN_DATA) != 0) {
+    if (stream->traffic->out.len > 0 || smux__stream_timer_runs(stream)) {
         schedule_data(e, stream);
     }
 }
 
 void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream)
 {
-    if (e->input_ended && stream->traffic->out.len > 0 && stream->error == SMUX_OK &&
-        smux__send_room(e, stream) == 0) {
+    if (e->input_ended && stream->traffic->out.len > 0 && smux__send_room(e, stream) == 0) {
         e->truncated = true;
         smux__stream_abort(e, stream, SMUX_EPIPE);
     }

@@ -399,13 +399,14 @@ void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream)
     smux__stream_settle(e, stream);
 }
 
-/* Both directions are over, or ours is and nobody reads the other [FIN-4]. */
+/* Our direction is over, and the other one, too, or nobody reads it [FIN-4]. */
 static bool is_over(const struct smux_estream *stream)
 {
     bool unwanted = stream->error != SMUX_OK || smux__stream_is(stream, STREAM_CLOSED);
     bool all_read = smux__stream_is(stream, STREAM_FIN_RCVD) && stream->traffic->in.len == 0;
 
-    return smux__stream_is(stream, STREAM_FIN_SENT) && (unwanted || all_read);
+    assert(smux__stream_is(stream, STREAM_FIN_SENT));
+    return unwanted || all_read;
 }
 
 static void tell_finished(smux_engine *e, struct smux_estream *stream)

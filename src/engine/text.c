@@ -73,22 +73,21 @@ static const struct {
     {"\x05\x01", 2, "SOCKS5"}, {"\x05\x02", 2, "SOCKS5"},
 };
 
-static const char *guess_protocol(const uint8_t *first, size_t len)
+static const char *guess_protocol(const uint8_t first[SMUX__HEADER_LEN])
 {
     for (size_t i = 0; i < sizeof(known_starts) / sizeof(known_starts[0]); i++) {
-        if (len >= known_starts[i].len &&
-            memcmp(first, known_starts[i].bytes, known_starts[i].len) == 0) {
+        if (memcmp(first, known_starts[i].bytes, known_starts[i].len) == 0) {
             return known_starts[i].name;
         }
     }
     return NULL;
 }
 
-void smux__text_guess_peer(struct smux__text *text, const uint8_t *first, size_t len,
+void smux__text_guess_peer(struct smux__text *text, const uint8_t first[SMUX__HEADER_LEN],
                            unsigned version)
 {
-    bool other_version = len >= 2 && (first[0] == 1 || first[0] == 2) && first[1] <= 4;
-    const char *name = guess_protocol(first, len);
+    bool other_version = (first[0] == 1 || first[0] == 2) && first[1] <= 4;
+    const char *name = guess_protocol(first);
 
     if (other_version) {
         smux__text_add(text, "peer speaks smux ");
@@ -98,7 +97,7 @@ void smux__text_guess_peer(struct smux__text *text, const uint8_t *first, size_t
         return;
     }
     smux__text_add(text, "peer does not speak smux: first bytes ");
-    smux__text_add_bytes(text, first, len);
+    smux__text_add_bytes(text, first, SMUX__HEADER_LEN);
     if (name != NULL) {
         smux__text_add(text, " look like ");
         smux__text_add(text, name);

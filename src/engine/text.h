@@ -6,6 +6,8 @@
 #ifndef SMUX__TEXT_H
 #define SMUX__TEXT_H
 
+#include "wire.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +23,7 @@ void smux__text_add_number(struct smux__text *text, uint64_t number);
 void smux__text_add_bytes(struct smux__text *text, const uint8_t *data, size_t len);
 
 /* Writes what the first bytes of a connection look like when they are not smux `version`. */
-void smux__text_guess_peer(struct smux__text *text, const uint8_t *first, size_t len,
+void smux__text_guess_peer(struct smux__text *text, const uint8_t first[SMUX__HEADER_LEN],
                            unsigned version);
 
 #endif

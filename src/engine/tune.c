@@ -25,8 +25,7 @@
 /* The stream windows are not ours to change if the application has set them. */
 static bool is_fixed(const smux_engine *e)
 {
-    return e->version != 2 || e->config.max_stream_buffer != 0 ||
-           e->config.max_window_growth == SMUX_OFF;
+    return e->config.max_stream_buffer != 0 || e->config.max_window_growth == SMUX_OFF;
 }
 
 static uint32_t first_window(const smux_engine *e)
@@ -335,8 +334,7 @@ static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_u
     if (used == 0 && tuning->room == 0) {
         smux__tune_forget(e, stream);
     }
-    if (!smux__stream_is(stream, STREAM_FIN_RCVD) && stream->error == SMUX_OK &&
-        stream->advertised > window) {
+    if (!smux__stream_is(stream, STREAM_FIN_RCVD) && stream->advertised > window) {
         stream->flags |= STREAM_UPD_DUE;
         smux__send_schedule(e, stream);
     }

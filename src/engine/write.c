@@ -206,7 +206,8 @@ static void unqueue_loan(smux_engine *e, struct smux_estream *stream)
 {
     struct smux__chunk *loan = smux__stream_is(stream, STREAM_LENT) ? queued_loan(stream) : NULL;
 
-    if (loan != NULL && smux__queue_remove(&stream->traffic->out, loan)) {
+    if (loan != NULL) {
+        (void)smux__queue_remove(&stream->traffic->out, loan);
         stream->loan_len = loan->begin;
         if (loan->refs == 1) {
             stream->flags &= ~(uint32_t)STREAM_LENT;
