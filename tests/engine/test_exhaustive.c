@@ -7,11 +7,19 @@
  * one byte or all of what can be read, how many bytes pass the transport, whether bytes stay on
  * their way, and whether the connection is reset or ends in one direction right now.
  *
- * States are compared by the memory that both engines live in (arena.h), without what cannot have
- * an effect any more (inside.h), and by the model and the audits. Every step uses up something of which there is a
- * finite amount, so the search ends; it ends when nothing is left to try, and no limit cuts it off.
+ * States are compared by what is in the memory that both engines live in, wherever it lies
+ * (arena.h), without what cannot have an effect any more (inside.h), and by the model and the
+ * audits. Every step uses up something of which there is a finite amount, so the search ends; it
+ * ends when nothing is left to try, and no limit cuts it off.
  * A state in which nothing can happen must be the one where everything has finished: so all
  * schedules finish [I7].
+ *
+ * Two things need not be tried again and again, and are not:
+ *   - A cut of what is sent into any pieces is a cut into single bytes and whole rests with nothing
+ *     in between, if an engine's state depends on what arrived and not on how. That is tried, too:
+ *     small worlds with all cuts and with those two have the same states.
+ *   - An end that loses its connection is alone with what it has, so each state of an end loses it
+ *     once, and not once for every state of the other.
  *
  *   SCOPE=large   larger worlds, minutes to hours and some gigabytes
  *   SCOPE=n       world n of the table alone
@@ -25,6 +33,7 @@
 #include "support/rng.h"
 #include "support/suite.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,40 +47,50 @@ enum effort {
     LARGE  /* not in the suite */
 };
 
+/* How many of the bytes there are the transport takes. */
+enum cuts {
+    CUT_NONE,  /* all */
+    CUT_BYTES, /* one, or all */
+    CUT_ALL    /* any number */
+};
+
 /* A world: what happens in it, and what its transport does. */
 struct scope {
     unsigned version;
     unsigned streams;
     uint8_t bytes[STREAMS]; /* the client writes, 2 at a time */
     uint8_t answer;         /* bytes the server writes on each stream */
-    bool splits;            /* the transport takes any number of bytes, otherwise all there are */
-    bool latency;           /* bytes may stay on their way, otherwise they arrive at once */
-    bool one_by_one;        /* reading takes 1 byte or all, otherwise all */
-    bool direct;            /* the engine's own memory is read into, otherwise bytes are copied */
+    enum cuts cuts;
+    bool latency;    /* bytes may stay on their way, otherwise they arrive at once */
+    bool one_by_one; /* reading takes 1 byte or all, otherwise all */
+    bool direct;     /* the engine's own memory is read into, otherwise bytes are copied */
     enum effort effort;
 };
 
 static const struct scope scopes[] = {
-    {2, 1, {3}, 0, false, true, false, false, QUICK},
-    {1, 1, {2}, 0, true, false, true, false, QUICK},
-    {1, 1, {3}, 0, true, false, true, false, SUITE},
-    {2, 1, {2}, 0, true, false, false, false, SUITE},
-    {2, 1, {3}, 2, false, false, true, false, SUITE},
-    {1, 2, {3, 2}, 0, false, false, false, false, SUITE},
-    {2, 2, {2, 1}, 0, false, false, false, false, SUITE},
-    {2, 2, {3, 2}, 0, false, false, false, false, LARGE},
-    {1, 1, {2}, 0, true, false, true, true, LARGE},
-    {2, 1, {2}, 0, true, false, false, true, LARGE},
-    {2, 1, {3}, 0, true, false, true, false, LARGE},
-    {2, 1, {3}, 0, true, false, true, true, LARGE},
-    {1, 2, {3, 2}, 0, false, false, true, false, LARGE},
-    {2, 2, {3, 2}, 0, false, false, true, false, LARGE},
-    {1, 2, {2, 1}, 0, false, true, false, false, LARGE},
-    {2, 2, {2, 1}, 0, false, true, false, false, LARGE},
-    {1, 2, {2, 1}, 0, true, false, false, false, LARGE},
-    {2, 2, {2, 1}, 0, true, false, false, false, LARGE},
-    {1, 2, {3, 2}, 0, true, false, false, false, LARGE},
-    {2, 2, {3, 2}, 0, true, false, false, false, LARGE},
+    {2, 1, {3}, 0, CUT_NONE, true, false, false, QUICK},
+    {1, 1, {2}, 0, CUT_ALL, false, true, false, QUICK},
+    {1, 1, {2}, 0, CUT_BYTES, false, true, false, QUICK},
+    {1, 1, {3}, 0, CUT_ALL, false, true, false, SUITE},
+    {1, 1, {3}, 0, CUT_BYTES, false, true, false, SUITE},
+    {2, 1, {2}, 0, CUT_ALL, false, false, false, SUITE},
+    {2, 1, {2}, 0, CUT_BYTES, false, false, false, SUITE},
+    {2, 1, {3}, 2, CUT_NONE, false, true, false, SUITE},
+    {1, 2, {3, 2}, 0, CUT_NONE, false, false, false, SUITE},
+    {2, 2, {2, 1}, 0, CUT_NONE, false, false, false, SUITE},
+    {2, 2, {3, 2}, 0, CUT_NONE, false, false, false, SUITE},
+    {1, 1, {2}, 0, CUT_BYTES, false, true, true, LARGE},
+    {2, 1, {2}, 0, CUT_BYTES, false, false, true, LARGE},
+    {2, 1, {3}, 0, CUT_BYTES, false, true, false, LARGE},
+    {2, 1, {3}, 0, CUT_BYTES, false, true, true, LARGE},
+    {1, 2, {3, 2}, 0, CUT_NONE, false, true, false, LARGE},
+    {2, 2, {3, 2}, 0, CUT_NONE, false, true, false, LARGE},
+    {1, 2, {2, 1}, 0, CUT_NONE, true, false, false, LARGE},
+    {2, 2, {2, 1}, 0, CUT_NONE, true, false, false, LARGE},
+    {1, 2, {2, 1}, 0, CUT_BYTES, false, false, false, LARGE},
+    {1, 2, {3, 2}, 0, CUT_BYTES, false, false, false, LARGE},
+    {2, 2, {2, 1}, 0, CUT_BYTES, false, false, false, LARGE},
+    {2, 2, {3, 2}, 0, CUT_BYTES, false, false, false, LARGE},
 };
 
 #define N_SCOPES (sizeof(scopes) / sizeof(scopes[0]))
@@ -96,58 +115,66 @@ struct model {
 
 struct snapshot {
     struct model model;
+    uint64_t ends[2]; /* hash_end() */
     struct audit_stream streams[2][AUDIT_STREAMS];
-    size_t size;
-    uint8_t *memory;
+    size_t size[2];
+    uint8_t *memory[2];
+};
+
+/* A set of hashes; 0 is an empty place. */
+struct set {
+    uint64_t *places;
+    size_t mask, n;
 };
 
 static struct {
     const struct scope *scope;
-    struct arena arena;
+    struct arena arenas[2]; /* of the engines: nothing of one can be seen by the other */
     smux_engine *engines[2];
     struct model m;
     struct snapshot stack[DEPTH];
-    uint64_t *seen; /* a set of hashes; 0 is an empty place */
-    size_t seen_mask;
-    uint64_t states, transitions, ends, drops, deepest;
+    struct set states;  /* of both ends and what is between them */
+    struct set dropped; /* states of one end, whose connection was lost */
+    uint64_t transitions, ends, deepest;
 } x;
 
 /* --- states that were seen ------------------------------------------------------------------ */
 
-static void seen_grow(void)
+static void set_init(struct set *set, size_t size)
 {
-    size_t old_size = x.seen_mask + 1;
-    uint64_t *old = x.seen;
-
-    x.seen_mask = old_size * 2 - 1;
-    x.seen = calloc(old_size * 2, sizeof(uint64_t));
-    must(x.seen != NULL, "no memory for the test");
-    for (size_t i = 0; i < old_size; i++) {
-        size_t at = (size_t)old[i] & x.seen_mask;
-
-        while (old[i] != 0 && x.seen[at] != 0) {
-            at = (at + 1) & x.seen_mask;
-        }
-        x.seen[at] = old[i] != 0 ? old[i] : x.seen[at];
-    }
-    free(old);
+    set->mask = size - 1;
+    set->n = 0;
+    set->places = calloc(size, sizeof(uint64_t));
+    must(set->places != NULL, "no memory for the test");
 }
 
 /* Returns false if it was there already. */
-static bool seen_add(uint64_t hash)
+static bool set_put(struct set *set, uint64_t hash)
 {
-    size_t at = (size_t)hash & x.seen_mask;
+    size_t at = (size_t)hash & set->mask;
 
-    for (; x.seen[at] != 0; at = (at + 1) & x.seen_mask) {
-        if (x.seen[at] == hash) {
+    for (; set->places[at] != 0; at = (at + 1) & set->mask) {
+        if (set->places[at] == hash) {
             return false;
         }
     }
-    x.seen[at] = hash;
-    if (x.states * 2 > x.seen_mask) {
-        seen_grow();
-    }
+    set->places[at] = hash;
+    set->n++;
     return true;
+}
+
+static bool set_add(struct set *set, uint64_t hash)
+{
+    struct set old = *set;
+
+    if (old.n * 3 > old.mask * 2) {
+        set_init(set, (old.mask + 1) * 2);
+        for (size_t i = 0; i <= old.mask; i++) {
+            (void)(old.places[i] != 0 && set_put(set, old.places[i]));
+        }
+        free(old.places);
+    }
+    return set_put(set, hash);
 }
 
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
@@ -163,51 +190,67 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
     return hash;
 }
 
-static uint64_t hash_state(void)
+/* One end: the engine, its application, and what the audit knows. */
+static uint64_t hash_end(unsigned side)
 {
-    struct inside_past past[2];
-    uint64_t hash = rng_mix(inside_hide_past(x.engines[0], &past[0])) ^
-                    inside_hide_past(x.engines[1], &past[1]);
+    const size_t beside = offsetof(struct end, written);
+    const void *roots[1 + STREAMS] = {x.engines[side]};
+    struct inside_past past;
+    uint64_t hash = rng_mix(inside_hide_past(x.engines[side], &past) + side);
 
-    hash = rng_mix(hash) ^ arena_hash(&x.arena);
-    inside_show_past(x.engines[0], &past[0]);
-    inside_show_past(x.engines[1], &past[1]);
-    hash = hash_bytes(hash, x.m.ends, sizeof(x.m.ends));
+    for (unsigned s = 0; s < STREAMS; s++) {
+        const struct end *end = &x.m.ends[side][s];
+
+        roots[1 + s] = end->stream;
+        hash = hash_bytes(hash, (const uint8_t *)end + beside, sizeof(*end) - beside);
+    }
+    hash ^= arena_hash(&x.arenas[side], roots, 1 + STREAMS);
+    inside_show_past(x.engines[side], &past);
     hash = hash_bytes(hash, &x.m.now, sizeof(x.m.now));
-    for (unsigned i = 0; i < 2; i++) {
-        const struct audit *audit = &x.m.audits[i];
+    return hash_bytes(hash, x.m.audits[side].streams, AUDIT_STREAMS * sizeof(struct audit_stream)) |
+           1;
+}
 
+static uint64_t hash_state(const uint64_t ends[2])
+{
+    uint64_t hash = hash_bytes(x.m.now, ends, 2 * sizeof(ends[0]));
+
+    for (unsigned i = 0; i < 2; i++) {
         hash = hash_bytes(hash, &x.m.pipe_len[i], sizeof(x.m.pipe_len[i]));
         hash = hash_bytes(hash, x.m.pipes[i], (x.m.pipe_len[i] + 7) / 8 * 8);
-        hash = hash_bytes(hash, audit->streams, AUDIT_STREAMS * sizeof(audit->streams[0]));
     }
     return hash | 1;
 }
 
 static void save(struct snapshot *s)
 {
-    size_t size = arena_copy_size(&x.arena);
-
-    if (size > s->size) {
-        free(s->memory);
-        s->memory = malloc(size);
-        s->size = size;
-        must(s->memory != NULL, "no memory for the test");
-    }
     s->model = x.m;
     for (unsigned i = 0; i < 2; i++) {
+        size_t size = arena_copy_size(&x.arenas[i]);
+
+        if (size > s->size[i]) {
+            free(s->memory[i]);
+            s->memory[i] = malloc(size);
+            s->size[i] = size;
+            must(s->memory[i] != NULL, "no memory for the test");
+        }
         memcpy(s->streams[i], x.m.audits[i].streams, sizeof(s->streams[i]));
+        arena_save(&x.arenas[i], s->memory[i]);
     }
-    arena_save(&x.arena, s->memory);
 }
 
-static void restore(const struct snapshot *s)
+#define BOTH 2u
+
+/* Brings back what a step of one end, or of BOTH, has changed. */
+static void restore(const struct snapshot *s, unsigned changed)
 {
     x.m = s->model;
     for (unsigned i = 0; i < 2; i++) {
-        memcpy(x.m.audits[i].streams, s->streams[i], sizeof(s->streams[i]));
+        if (changed == i || changed == BOTH) {
+            memcpy(x.m.audits[i].streams, s->streams[i], sizeof(s->streams[i]));
+            arena_restore(&x.arenas[i], s->memory[i]);
+        }
     }
-    arena_restore(&x.arena, s->memory);
 }
 
 /* --- invariants ----------------------------------------------------------------------------- */
@@ -260,7 +303,7 @@ static void check_engine(unsigned side)
          smux_engine_error_text(x.engines[side]));
 }
 
-/* --- what can happen ------------------------------------------------------------------------ */
+/* --- what can happen; what cannot leaves everything as it is --------------------------------- */
 
 static bool write_some(unsigned side, unsigned s)
 {
@@ -294,13 +337,11 @@ static bool read_some(unsigned side, unsigned s, size_t most)
     size_t got = 0;
     int status;
 
-    if (end->stream == NULL || end->ended) {
+    if (end->stream == NULL || end->ended ||
+        (smux_estream_events(x.engines[side], end->stream) & SMUX_EVENT_READABLE) == 0) {
         return false;
     }
     status = smux_estream_read(x.engines[side], end->stream, data, most, &got);
-    if (status == SMUX_EAGAIN) {
-        return false;
-    }
     for (size_t i = 0; i < got; i++) {
         must(data[i] == content(1 - side, s, end->read + (unsigned)i), "I1: wrong byte");
     }
@@ -361,7 +402,7 @@ static size_t hand_over(unsigned side, const uint8_t *data, size_t len)
     return taken;
 }
 
-/* What an engine has to send, in one piece. */
+/* What an engine has to send, in one piece; to be called if it wants to. */
 static size_t gather(unsigned side, uint8_t *data)
 {
     struct smux_iov iov[64];
@@ -373,6 +414,7 @@ static size_t gather(unsigned side, uint8_t *data)
         memcpy(data + len, iov[i].base, iov[i].len);
         len += iov[i].len;
     }
+    must(len > 0 || !smux_engine_wants_write(x.engines[side]), "wants to send nothing");
     return len;
 }
 
@@ -395,7 +437,7 @@ static size_t move(unsigned side, size_t n)
 }
 
 /* Takes all that an engine has to send onto the way. */
-static bool take(unsigned side)
+static void take(unsigned side)
 {
     uint8_t data[PIPE];
     size_t len = gather(side, data);
@@ -404,7 +446,6 @@ static bool take(unsigned side)
     memcpy(x.m.pipes[side] + x.m.pipe_len[side], data, len);
     x.m.pipe_len[side] += len;
     taken_from(side, data, len);
-    return len > 0;
 }
 
 static void give(unsigned side, size_t n)
@@ -487,33 +528,31 @@ static void finish_dropped(unsigned side)
     must(smux_engine_deadline(x.engines[side]) == SMUX_NEVER, "I13: a deadline after the end");
 }
 
-/* Both ends get an error, or the bytes behind those that arrived are replaced by an orderly end. */
-static void drop(const struct snapshot *here, bool reset)
+/* An end gets an error, or the bytes behind those that arrived are replaced by an orderly end. */
+static void drop(const struct snapshot *here, unsigned side, bool reset)
 {
-    for (unsigned side = 0; side < 2; side++) {
-        if (reset) {
-            smux_engine_fail(x.engines[side], SMUX_EIO, "reset");
-        } else {
-            smux_engine_recv_eof(x.engines[side], x.m.now);
-        }
-        finish_dropped(side);
+    if (reset) {
+        smux_engine_fail(x.engines[side], SMUX_EIO, "reset");
+    } else {
+        smux_engine_recv_eof(x.engines[side], x.m.now);
     }
-    smux_engine_free(x.engines[0]);
-    smux_engine_free(x.engines[1]);
-    must(arena_blocks(&x.arena) == 0, "I12: %u blocks leaked", arena_blocks(&x.arena));
-    x.drops++;
-    restore(here);
+    finish_dropped(side);
+    smux_engine_free(x.engines[side]);
+    must(arena_blocks(&x.arenas[side]) == 0, "I12: %u blocks leaked",
+         arena_blocks(&x.arenas[side]));
+    restore(here, side);
 }
 
 /* --- the search ----------------------------------------------------------------------------- */
 
-static void explore(unsigned depth);
+static void explore(unsigned depth, unsigned changed);
 
-static void went(unsigned depth)
+/* Goes on from where a step has led, and comes back. */
+static void went(unsigned depth, unsigned changed)
 {
     x.transitions++;
-    explore(depth + 1);
-    restore(&x.stack[depth]);
+    explore(depth + 1, changed);
+    restore(&x.stack[depth], changed);
 }
 
 static unsigned try_applications(unsigned depth)
@@ -524,26 +563,42 @@ static unsigned try_applications(unsigned depth)
         for (unsigned s = 0; s < x.scope->streams; s++) {
             if (write_some(side, s)) {
                 n++;
-                went(depth);
+                went(depth, side);
             }
             if (x.scope->one_by_one && read_some(side, s, 1)) {
                 n++;
-                went(depth);
+                went(depth, side);
             }
             if (read_some(side, s, 8)) {
                 n++;
-                went(depth);
+                went(depth, side);
             }
             if (close_one(side, s)) {
                 n++;
-                went(depth);
+                went(depth, side);
             }
         }
     }
     if (accept_one()) {
         n++;
-        went(depth);
+        went(depth, 1);
     }
+    return n;
+}
+
+/* Moves some of the bytes there are, and, from the same state, more. */
+static unsigned try_cuts(unsigned side, unsigned depth)
+{
+    size_t i = x.scope->cuts == CUT_NONE ? PIPE : 1;
+    unsigned n = 0;
+    size_t len;
+
+    do {
+        len = move(side, i);
+        n++;
+        went(depth, BOTH);
+        i = x.scope->cuts == CUT_ALL || i >= len ? i + 1 : len;
+    } while (i <= len);
     return n;
 }
 
@@ -556,22 +611,17 @@ static unsigned try_transport(unsigned depth)
         bool listens = smux_engine_wants_read(x.engines[1 - side]);
 
         if (x.m.pipe_len[side] == 0 && smux_engine_wants_write(x.engines[side]) && listens) {
-            size_t len, i = x.scope->splits ? 1 : PIPE;
-
-            do {
-                len = move(side, i);
-                n++;
-                went(depth);
-            } while (i++ < len);
+            n += try_cuts(side, depth);
         }
-        if (x.scope->latency && smux_engine_wants_write(x.engines[side]) && take(side)) {
+        if (x.scope->latency && smux_engine_wants_write(x.engines[side])) {
+            take(side);
             n++;
-            went(depth);
+            went(depth, side);
         }
         if (x.m.pipe_len[side] > 0 && listens) {
             give(side, first_frame(side));
             n++;
-            went(depth);
+            went(depth, 1 - side);
         }
     }
     return n;
@@ -593,7 +643,7 @@ static bool try_time(unsigned depth)
             must(smux_engine_deadline(x.engines[side]) > x.m.now, "I13: a deadline is not served");
         }
     }
-    went(depth);
+    went(depth, BOTH);
     return true;
 }
 
@@ -618,19 +668,29 @@ static void check_end(void)
     x.ends++;
 }
 
-static void explore(unsigned depth)
+static void explore(unsigned depth, unsigned changed)
 {
-    if (!seen_add(hash_state())) {
+    uint64_t *ends = x.stack[depth].ends;
+
+    must(depth < DEPTH, "too deep");
+    for (unsigned side = 0; side < 2; side++) {
+        bool same = changed != BOTH && changed != side;
+
+        ends[side] = same ? x.stack[depth - 1].ends[side] : hash_end(side);
+    }
+    if (!set_add(&x.states, hash_state(ends))) {
         return;
     }
-    must(depth < DEPTH, "too deep");
-    x.states++;
     x.deepest = depth > x.deepest ? depth : x.deepest;
     save(&x.stack[depth]);
     check_engine(0);
     check_engine(1);
-    drop(&x.stack[depth], true);
-    drop(&x.stack[depth], false);
+    for (unsigned side = 0; side < 2; side++) {
+        if (set_add(&x.dropped, ends[side])) {
+            drop(&x.stack[depth], side, true);
+            drop(&x.stack[depth], side, false);
+        }
+    }
     if (try_applications(depth) + try_transport(depth) == 0 && !try_time(depth)) {
         check_end();
     }
@@ -644,10 +704,8 @@ static void begin(const struct scope *scope)
 
     memset(&x, 0, sizeof(x));
     x.scope = scope;
-    x.seen_mask = 0xffff;
-    x.seen = calloc(x.seen_mask + 1, sizeof(uint64_t));
-    must(x.seen != NULL, "no memory for the test");
-    arena_init(&x.arena);
+    set_init(&x.states, 1 << 16);
+    set_init(&x.dropped, 1 << 10);
     smux_config_init(&config);
     config.version = scope->version;
     config.max_frame_size = 2;
@@ -661,10 +719,11 @@ static void begin(const struct scope *scope)
     config.frame_timeout_ms = SMUX_OFF;
     config.accept_timeout_ms = SMUX_OFF;
     config.half_close_timeout_ms = SMUX_OFF;
-    config.allocator = &x.arena.allocator;
     for (unsigned side = 0; side < 2; side++) {
         enum smux_role role = side == 0 ? SMUX_CLIENT : SMUX_SERVER;
 
+        arena_init(&x.arenas[side]);
+        config.allocator = &x.arenas[side].allocator;
         must(smux_engine_new(role, &config, 0, 0, &x.engines[side]) == SMUX_OK, "no engine");
         audit_init(&x.m.audits[side], role, scope->version, 0);
         x.m.audits[side].max_frame = 2;
@@ -678,24 +737,26 @@ static void begin(const struct scope *scope)
 
 START_TEST(all_schedules_keep_the_invariants_and_finish)
 {
+    static const char *const texts[] = {"", ", bytes", ", all cuts"};
     const struct scope *scope = &scopes[_i];
 
     begin(scope);
-    explore(0);
+    explore(0, BOTH);
     must(x.ends > 0, "no schedule has an end");
-    printf("world %d: version %u, %u streams%s%s: %llu states, %llu transitions, %llu drops, "
+    printf("world %d: version %u, %u streams%s%s: %zu states, %llu transitions, %zu ends dropped, "
            "%llu ends, depth %llu: exhausted\n",
-           _i, scope->version, scope->streams, scope->splits ? ", all splits" : "",
-           scope->latency ? ", latency" : "", (unsigned long long)x.states,
-           (unsigned long long)x.transitions, (unsigned long long)x.drops,
-           (unsigned long long)x.ends, (unsigned long long)x.deepest);
+           _i, scope->version, scope->streams, texts[scope->cuts],
+           scope->latency ? ", latency" : "", x.states.n, (unsigned long long)x.transitions,
+           x.dropped.n, (unsigned long long)x.ends, (unsigned long long)x.deepest);
     fflush(stdout);
     for (unsigned i = 0; i < DEPTH; i++) {
-        free(x.stack[i].memory);
+        free(x.stack[i].memory[0]);
+        free(x.stack[i].memory[1]);
     }
     audit_free(&x.m.audits[0]);
     audit_free(&x.m.audits[1]);
-    free(x.seen);
+    free(x.states.places);
+    free(x.dropped.places);
 }
 END_TEST
 

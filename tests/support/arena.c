@@ -84,39 +84,92 @@ unsigned arena_blocks(const struct arena *arena)
     return n;
 }
 
-static void hash_block(uint64_t lanes[4], const uint8_t *block, size_t len)
+/* --- comparing ----------------------------------------------------------------------------- */
+
+/* The blocks that were found from the roots, in the order in which they were found. */
+struct walk {
+    const struct arena *arena;
+    uint8_t number[ARENA_CLASSES][ARENA_PLACES]; /* from 1; 0: not found yet */
+    struct {
+        uint8_t size_class, i;
+    } found[ARENA_CLASSES * ARENA_PLACES];
+    unsigned n;
+};
+
+#define STALE UINT64_MAX /* an address of memory that was freed: nobody may follow it */
+
+/* Names the block that lies at an offset by the order of discovery, and the place in it: that is
+ * the same wherever the block is. */
+static uint64_t walk_to(struct walk *walk, size_t offset)
 {
-    uint64_t words[4];
+    unsigned size_class = 0, i;
+
+    while (class_offset(size_class + 1) <= offset) {
+        size_class++;
+    }
+    offset -= class_offset(size_class);
+    i = (unsigned)(offset / class_size(size_class));
+    if (!is_used(walk->arena, size_class, i)) {
+        return STALE;
+    }
+    if (walk->number[size_class][i] == 0) {
+        walk->found[walk->n].size_class = (uint8_t)size_class;
+        walk->found[walk->n++].i = (uint8_t)i;
+        walk->number[size_class][i] = (uint8_t)walk->n;
+    }
+    return (uint64_t)walk->number[size_class][i] << 32 | (offset - i * class_size(size_class));
+}
+
+/* Words that are no address stay what they are. */
+static inline uint64_t walk_word(struct walk *walk, uint64_t word)
+{
+    uint64_t offset = word - (uint64_t)(uintptr_t)walk->arena->memory;
+
+    return offset < ARENA_SIZE ? walk_to(walk, (size_t)offset) : word;
+}
+
+static uint64_t hash_word(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+/* Words that are zero, which most are, count by the place of the next one that is not. */
+static uint64_t hash_block(struct walk *walk, uint64_t hash, const uint8_t *block, size_t len)
+{
+    uint64_t words[UNIT / sizeof(uint64_t)];
 
     for (size_t at = 0; at < len; at += UNIT) {
         memcpy(words, block + at, UNIT);
         if ((words[0] | words[1] | words[2] | words[3]) == 0) {
-            continue; /* most of it */
+            continue;
         }
-        lanes[0] += at;
-        for (int i = 0; i < 4; i++) {
-            lanes[i] = (lanes[i] ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
-            lanes[i] ^= lanes[i] >> 29;
+        hash += at;
+        for (unsigned i = 0; i < UNIT / sizeof(words[0]); i++) {
+            hash = hash_word(hash, walk_word(walk, words[i]));
         }
     }
+    return hash_word(hash, len);
 }
 
-uint64_t arena_hash(const struct arena *arena)
+uint64_t arena_hash(const struct arena *arena, const void *const *roots, unsigned n)
 {
-    uint64_t lanes[4] = {0, 1, 2, 3};
+    struct walk walk = {.arena = arena};
+    uint64_t hash = n;
 
-    for (unsigned c = 0; c < ARENA_CLASSES; c++) {
-        for (unsigned i = 0; i < ARENA_PLACES; i++) {
-            if (is_used(arena, c, i)) {
-                lanes[0] = rng_mix(lanes[0] ^ (c * ARENA_PLACES + i)) ^ arena->sizes[c][i];
-                hash_block(lanes, arena->memory + class_offset(c) + i * class_size(c),
-                           block_len(arena, c, i));
-            }
-        }
+    for (unsigned i = 0; i < n; i++) {
+        hash = hash_word(hash, walk_word(&walk, (uint64_t)(uintptr_t)roots[i]));
     }
-    return rng_mix(lanes[0]) ^ rng_mix(lanes[1] + 1) ^ rng_mix(lanes[2] + 2) ^
-           rng_mix(lanes[3] + 3);
+    for (unsigned k = 0; k < walk.n; k++) { /* which finds more of them */
+        unsigned c = walk.found[k].size_class, i = walk.found[k].i;
+
+        hash = hash_block(&walk, hash, arena->memory + class_offset(c) + i * class_size(c),
+                          block_len(arena, c, i));
+    }
+    return rng_mix(hash);
 }
+
+/* --- copies -------------------------------------------------------------------------------- */
 
 size_t arena_copy_size(const struct arena *arena)
 {

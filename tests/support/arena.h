@@ -3,8 +3,9 @@
  *
  * An engine cannot be copied, but the memory it lives in can: it has no other state. Blocks of one
  * size class lie in a row at fixed addresses, each in the first place that is free; free memory is
- * zero. So two ways to the same state most often end with the same bytes, and equal bytes are the
- * same state.
+ * zero. Two states are the same if their blocks have the same content, whichever places they have:
+ * to compare them, an address is replaced by the number of its block, counted in the order in which
+ * the blocks are found from some roots. No code here looks at an address but to follow it.
  */
 #ifndef SUPPORT_ARENA_H
 #define SUPPORT_ARENA_H
@@ -27,8 +28,8 @@ void arena_init(struct arena *arena);
 /** Number of blocks that were not freed. */
 unsigned arena_blocks(const struct arena *arena);
 
-/** A hash of all that is in use. */
-uint64_t arena_hash(const struct arena *arena);
+/** A hash of all blocks that can be reached from the roots; NULL among them is fine. */
+uint64_t arena_hash(const struct arena *arena, const void *const *roots, unsigned n);
 
 /** Bytes that a copy takes. */
 size_t arena_copy_size(const struct arena *arena);
