@@ -91,6 +91,7 @@ static const struct scope scopes[] = {
     {1, 2, {3, 2}, 0, CUT_BYTES, false, false, false, LARGE},
     {2, 2, {2, 1}, 0, CUT_BYTES, false, false, false, LARGE},
     {2, 2, {3, 2}, 0, CUT_BYTES, false, false, false, LARGE},
+    {2, 2, {1, 1}, 0, CUT_BYTES, false, false, false, LARGE},
 };
 
 #define N_SCOPES (sizeof(scopes) / sizeof(scopes[0]))

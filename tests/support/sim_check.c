@@ -6,6 +6,9 @@
 /* Streams looked at after every step; with more of them they take turns. */
 #define LOOKS_A_STEP 32
 
+/* What may hold back a small frame [WIN-8]. */
+#define LONGEST_WAIT_US 200000
+
 /* Deadlines that may pass in a second of the clock, for the session and for a stream. */
 #define TICKS_OF_SESSION 1000
 #define TICKS_OF_STREAM  250
@@ -130,6 +133,13 @@ static void check_window(struct sim *sim, const struct sim_end *end,
                   (stats->send_window == 0 && (events & SMUX_EVENT_FINISHED) != 0),
               "I5: stream %u sends %u of the %u that its window lets", (unsigned)end->id,
               (unsigned)stats->send_window, (unsigned)room);
+    /* A first frame may have to wait for others: for the guard, or an answer [OPN-5, OPN-8]. */
+    bool begun = stats->bytes_out > end->out_from;
+    sim_check(sim,
+              !begun || stats->unsent == 0 || stats->send_window == 0 ||
+                  smux_engine_wants_write(sim->engine[end->side]) ||
+                  smux_engine_deadline(sim->engine[end->side]) <= sim->link.now + LONGEST_WAIT_US,
+              "I7: stream %u has data and room, and waits for nothing [WIN-8]", (unsigned)end->id);
 }
 
 static void check_stream(struct sim *sim, const struct sim_end *end,
