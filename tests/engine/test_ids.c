@@ -2,6 +2,7 @@
  * test_ids.c - SID-1..5: who uses which stream ids. That ids run out after 2^31 streams
  * [SID-2] cannot be reached through the public API; a unit test of the engine does that.
  */
+#include "support/inside.h"
 #include "support/suite.h"
 #include "support/wire.h"
 
@@ -74,6 +75,28 @@ static void expect_all_ids(enum smux_role role, const uint32_t *ids, size_t n, i
     expect_alive(&w);
     wire_stop(&w);
 }
+
+START_TEST(SID_2_ids_run_out_for_good)
+{
+    for (int role = SMUX_CLIENT; role <= SMUX_SERVER; role++) {
+        uint32_t last = role == SMUX_CLIENT ? UINT32_MAX : UINT32_MAX - 1;
+        smux_estream *stream;
+        struct wire w;
+
+        wire_start(&w, (enum smux_role)role, NULL, _i);
+        inside_next_id(w.engine, last - 2);
+        ck_assert_uint_eq(smux_estream_id(wire_open(&w)), last - 2);
+        ck_assert_uint_eq(smux_estream_id(wire_open(&w)), last);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(smux_engine_open(w.engine, &stream), SMUX_EGOAWAY);
+        }
+        expect_syn(&w, last - 2);
+        expect_syn(&w, last);
+        expect_quiet(&w);
+        wire_stop(&w);
+    }
+}
+END_TEST
 
 START_TEST(SID_3_server_takes_any_odd_id_in_any_order)
 {
@@ -162,6 +185,7 @@ int main(void)
     add_every_split(tc, SID_1_client_ids_are_3_5_7);
     add_every_split(tc, SID_1_server_ids_are_2_4_6);
     add_every_split(tc, SID_2_ids_are_not_used_again);
+    add_every_split(tc, SID_2_ids_run_out_for_good);
     add_every_split(tc, SID_3_server_takes_any_odd_id_in_any_order);
     add_every_split(tc, SID_3_client_takes_any_even_id_in_any_order);
     add_every_split(tc, SID_4_our_own_parity_is_fatal);
