@@ -10,6 +10,7 @@
 #include "link.h"
 #include "log.h"
 #include "relay_move.h"
+#include "socket_options.h"
 #include "values.h"
 
 /* How long the local side may take nothing of what came before its session broke. */
@@ -349,13 +350,21 @@ static void on_dialled(void *arg, int fd, const char *error)
     relay_end(relay, OUTCOME_CUT, "target failed");
 }
 
+/* The target may have the connection before we know, and the session may end right then: that is no
+ * end in order. */
+static void prepare_target(void *arg, int fd)
+{
+    (void)arg;
+    socket_reset_on_close(fd, true);
+}
+
 void relay_dial(struct relay *relay, const struct address *target)
 {
     struct app *app = relay->link->app;
 
     snprintf(relay->peer, sizeof(relay->peer), "%s", target->text);
-    relay->dial = dial_start(&app->dials, &app->loop, target, app->settings->connect_timeout, NULL,
-                             on_dialled, relay);
+    relay->dial = dial_start(&app->dials, &app->loop, target, app->settings->connect_timeout,
+                             prepare_target, on_dialled, relay);
     if (relay->dial == NULL) {
         relay_end(relay, OUTCOME_CUT, "out of memory");
     }
