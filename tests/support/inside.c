@@ -111,6 +111,7 @@ uint64_t inside_hide_past(smux_engine *engine, struct inside_past *out_past)
         hide_scratch(engine->outbox.scratch, past);
     }
     memset(engine->outbox.pieces, 0, sizeof(engine->outbox.pieces));
+    engine->outbox.packing = NULL;
     engine->outbox.head = 0;
     engine->outbox.count = 0;
     engine->offered = 0;
