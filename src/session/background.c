@@ -140,8 +140,9 @@ static void background_attend(smux_session *session)
         background_set_look(&background.look_at_us, smux_now_us() + background_interval(session));
     } else if (served->owed > served->told) {
         served->told = served->owed;
+        served->told_us = smux_now_us();
         background_set_look(&background.hurry_at_us, served->owed == SMUX__SOON
-                                                         ? smux_now_us() + SOON_US
+                                                         ? served->told_us + SOON_US
                                                          : smux__pace_until(&session->pace));
     }
     smux__lock_release(&background.lock);
@@ -484,13 +485,14 @@ static uint64_t time_within(uint64_t time_us, uint64_t low_us, uint64_t high_us)
 }
 
 /* Sends what a session kept, unless its callers do: then it is looked at again. That needs no lock
- * of the session, which they take all the time now. */
+ * of the session, which they take all the time now. But however long they go on: timers run, and
+ * input is watched for, as often as for a session in the other list. */
 static void thread_hurry_session(smux_session *session, uint64_t now_us)
 {
     uint64_t until_us = smux__pace_until(&session->pace);
 
     background_unlist(&session->served);
-    if (now_us < until_us) {
+    if (now_us < until_us && now_us < session->served.told_us + LOOK_US) {
         background_list(&session->served, true);
         background_set_look(&background.hurry_at_us,
                             time_within(until_us, now_us + SPACING_US, now_us + ROW_LOOK_US));

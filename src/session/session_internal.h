@@ -122,6 +122,7 @@ struct smux__served {
     unsigned armed;           /* SMUX__ARMED_*, as of the last time epoll reported */
     unsigned seen_turn;       /* session.turn at the last look */
     int read_fd, write_fd;    /* in epoll; -1 once forgotten */
+    uint64_t told_us;         /* when it learnt of output; under the background's lock */
     uint64_t number;          /* in the registry */
 };
 

@@ -1,0 +1,149 @@
+/*
+ * Small writes in a row are sent together (pace.c). Nothing of them stays behind when the row ends,
+ * and as long as it goes on the session minds everything else.
+ *
+ * ctest-timeout: 60
+ */
+#include "ends.h"
+#include "session/session_internal.h"
+#include "suite.h"
+
+#include <smux/transport.h>
+
+#include <stdatomic.h>
+
+#define SMALL 16
+
+/* A peer that reads a stream to its end and counts. */
+struct counter {
+    struct task task;
+    smux_stream *stream;
+    atomic_size_t len;
+};
+
+static void count(void *arg)
+{
+    struct counter *counter = arg;
+    char buf[65536];
+    size_t n;
+
+    while (smux_stream_read(counter->stream, buf, sizeof buf, &n) == SMUX_OK) {
+        atomic_fetch_add(&counter->len, n);
+    }
+}
+
+static void counter_start(struct counter *counter, smux_stream *stream)
+{
+    counter->stream = stream;
+    atomic_init(&counter->len, 0);
+    task_start(&counter->task, count, counter);
+}
+
+static void write_small(smux_stream *stream)
+{
+    static const char data[SMALL];
+
+    ck_assert_int_eq(smux_stream_write(stream, data, sizeof data, NULL), SMUX_OK);
+}
+
+struct goal {
+    struct counter *counter;
+    size_t len;
+};
+
+static bool has_come(void *arg)
+{
+    const struct goal *goal = arg;
+
+    return atomic_load(&goal->counter->len) == goal->len;
+}
+
+START_TEST(what_a_row_leaves_is_sent_when_it_ends)
+{
+    struct ends ends;
+    smux_stream *client, *server;
+    struct counter counter;
+    struct goal goal = {.counter = &counter};
+
+    ends_open_version(&ends, WIRE_TCP, 2);
+    ends_stream(&ends, &client, &server);
+    counter_start(&counter, server);
+    for (unsigned row = 0; row < 200; row++) { /* lengths on either side of all thresholds */
+        for (unsigned i = 0; i < row; i++) {
+            write_small(client);
+        }
+        goal.len += (size_t)row * SMALL;
+        ck_assert_msg(await(has_come, &goal), "a row of %u writes: %zu of %zu bytes came", row,
+                      atomic_load(&counter.len), goal.len);
+    }
+    smux_stream_close(client);
+    task_join(&counter.task);
+    smux_stream_close(server);
+    ends_close(&ends);
+}
+END_TEST
+
+static bool has_no_timer(void *arg)
+{
+    struct smux_session *session = arg;
+
+    smux__session_lock(session);
+    bool none = session->served.timer.at_us == SMUX_NEVER;
+    smux__session_unlock(session);
+    return none;
+}
+
+/* The background thread knows of output that is kept, and has not served the session since. */
+static bool is_served(void *arg)
+{
+    struct smux_session *session = arg;
+
+    smux__session_lock(session);
+    bool served = session->served.told == SMUX__NOW;
+    smux__session_unlock(session);
+    return served;
+}
+
+/* Keeps a write as one of a row that goes on and on. False if the thread was faster. */
+static bool begin_endless_row(struct smux_session *session, smux_stream *stream)
+{
+    ck_assert(await(has_no_timer, session)); /* so that none brings the thread */
+    smux__session_lock(session);
+    session->pace.row = UINT8_MAX;
+    smux__session_unlock(session);
+    write_small(stream);
+    smux__session_lock(session);
+    atomic_store(&session->pace.sent_us, smux_now_us() + 60000000); /* as if again and again */
+    smux__session_unlock(session);
+    return !is_served(session);
+}
+
+START_TEST(a_session_is_served_however_long_a_row_goes_on)
+{
+    struct ends ends;
+    smux_stream *client, *server;
+    struct smux_config config;
+
+    smux_config_init(&config);
+    config.keepalive_interval_ms = SMUX_OFF;
+    ends_open(&ends, WIRE_TCP, &config);
+    ends_stream(&ends, &client, &server);
+    for (int i = 0; i < 10 && !begin_endless_row(ends.client, client); i++) {
+    }
+    ck_assert_msg(await(is_served, ends.client), "the background thread did not come");
+    smux_stream_close(client);
+    smux_stream_close(server);
+    ends_close(&ends);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pace");
+    TCase *tcase = tcase_create("pace");
+
+    tcase_add_test(tcase, what_a_row_leaves_is_sent_when_it_ends);
+    tcase_add_test(tcase, a_session_is_served_however_long_a_row_goes_on);
+    suite_add_tcase(suite, tcase);
+    return suite_main(suite);
+}
