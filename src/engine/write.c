@@ -93,7 +93,7 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
     }
     *out_space = is_little(e, stream, len) ? (uint32_t)len : write_space(e, stream);
     if (*out_space == 0) {
-        e->stats.limits[SMUX_LIMIT_BLOCKED_WRITES]++;
+        e->stats.limits[SMUX_LIMIT_BLOCKED_WRITES] += len > 0; /* else it is but a question */
         stream->flags |= STREAM_WANTS_SPACE;
         return SMUX_EAGAIN;
     }

@@ -226,6 +226,7 @@ START_TEST(L8_what_waits_to_be_sent)
     stream = start_server(&w, &config, _i);
     w.blocked = true;
     ck_assert_uint_eq(wire_write_some(&w, stream, 20000), 10000);
+    ck_assert_int_eq(smux_estream_write(w.engine, stream, NULL, 0, &len), SMUX_OK);
     expect_no_limit(&w);
     ck_assert_int_eq(smux_estream_write(w.engine, stream, "x", 1, &len), SMUX_EAGAIN);
     expect_limit(&w, BLOCKED_WRITES, 1);
