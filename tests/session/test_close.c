@@ -299,8 +299,9 @@ START_TEST(a_closing_session_opens_and_accepts_nothing)
     task_start(&task, close_client, &status);
     flow_expect(far, 1, 100000);
     expect_end(far);
-    sleep_ms(20);
-    ck_assert_int_eq(smux_session_open(ends.server, &stream), SMUX_EOF); /* the client has ended */
+    ck_assert_int_eq(smux_session_accept(ends.server, &stream),
+                     SMUX_EOF); /* the client has ended */
+    ck_assert_int_eq(smux_session_open(ends.server, &stream), SMUX_EOF);
     smux_stream_close(far);
     smux_session_close(ends.server);
     task_join(&task);
