@@ -141,9 +141,10 @@ static void background_attend(smux_session *session)
     } else if (served->owed > served->told) {
         served->told = served->owed;
         served->told_us = smux_now_us();
-        background_set_look(&background.hurry_at_us, served->owed == SMUX__SOON
-                                                         ? served->told_us + SOON_US
-                                                         : smux__pace_until(&session->pace));
+        background_set_look(&background.hurry_at_us,
+                            served->owed == SMUX__SOON
+                                ? served->told_us + SOON_US
+                                : smux__pace_until(&session->pace, served->told_us));
     }
     smux__lock_release(&background.lock);
 }
@@ -489,7 +490,7 @@ static uint64_t time_within(uint64_t time_us, uint64_t low_us, uint64_t high_us)
  * input is watched for, as often as for a session in the other list. */
 static void thread_hurry_session(smux_session *session, uint64_t now_us)
 {
-    uint64_t until_us = smux__pace_until(&session->pace);
+    uint64_t until_us = smux__pace_until(&session->pace, now_us);
 
     background_unlist(&session->served);
     if (now_us < until_us && now_us < session->served.told_us + LOOK_US) {

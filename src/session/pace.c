@@ -39,11 +39,6 @@ static bool pace_is_row(const struct smux__pace *pace)
     return pace->row >= ROW_CALLS;
 }
 
-static uint64_t pace_sent_us(const struct smux__pace *pace)
-{
-    return atomic_load_explicit(&pace->sent_us, memory_order_relaxed);
-}
-
 static uint32_t pace_kept_calls(const struct smux__pace *pace)
 {
     return atomic_load_explicit(&pace->kept_calls, memory_order_relaxed);
@@ -52,9 +47,7 @@ static uint32_t pace_kept_calls(const struct smux__pace *pace)
 /* Since when callers are known to be busy. */
 static uint64_t pace_active_us(const struct smux__pace *pace)
 {
-    uint64_t sent_us = pace_sent_us(pace);
-
-    return pace->called_us > sent_us ? pace->called_us : sent_us;
+    return pace->called_us > pace->sent_us ? pace->called_us : pace->sent_us;
 }
 
 /* A small write that may begin a row, or belongs to one. */
@@ -82,7 +75,7 @@ static bool pace_keep(struct smux__pace *pace, size_t len)
     atomic_store_explicit(&pace->kept_calls, calls, memory_order_relaxed);
     pace->kept += len;
     return pace->kept >= KEEP_MAX ||
-           (calls % CLOCK_CALLS == 0 && smux_now_us() - pace_sent_us(pace) >= KEEP_US);
+           (calls % CLOCK_CALLS == 0 && smux_now_us() - pace->sent_us >= KEEP_US);
 }
 
 enum smux__haste smux__pace_haste(struct smux__pace *pace, size_t len)
@@ -94,7 +87,8 @@ enum smux__haste smux__pace_haste(struct smux__pace *pace, size_t len)
 
 void smux__pace_sent(struct smux__pace *pace, uint64_t now_us)
 {
-    atomic_store_explicit(&pace->sent_us, now_us, memory_order_relaxed);
+    pace->sent_us = now_us;
+    atomic_store_explicit(&pace->sent_low, (uint32_t)now_us, memory_order_relaxed);
     atomic_store_explicit(&pace->kept_calls, 0, memory_order_relaxed);
     pace->kept = 0;
 }
@@ -106,14 +100,28 @@ void smux__pace_wait(struct smux__pace *pace)
     }
 }
 
-uint64_t smux__pace_until(const struct smux__pace *pace)
+/* How long ago the last send was: modulo 71 minutes, after which one wait may be longer. */
+static uint32_t pace_since_us(const struct smux__pace *pace, uint64_t now_us)
 {
-    return pace_sent_us(pace) + (pace_kept_calls(pace) > 0 ? KEPT_US : PAUSE_US);
+    uint32_t sent_low = atomic_load_explicit(&pace->sent_low, memory_order_relaxed);
+    uint32_t since_us = (uint32_t)now_us - sent_low;
+
+    return since_us > UINT32_MAX - PAUSE_US ? 0 : since_us; /* others have sent since `now_us` */
+}
+
+uint64_t smux__pace_until(const struct smux__pace *pace, uint64_t now_us)
+{
+    uint32_t patience_us = pace_kept_calls(pace) > 0 ? KEPT_US : PAUSE_US;
+    uint32_t since_us = pace_since_us(pace, now_us);
+
+    return since_us < patience_us ? now_us + (patience_us - since_us) : now_us;
 }
 
 void smux__pace_look(struct smux__pace *pace)
 {
-    if (pace_kept_calls(pace) < ROW_CALLS && smux_now_us() >= smux__pace_until(pace)) {
+    uint64_t now_us = smux_now_us();
+
+    if (pace_kept_calls(pace) < ROW_CALLS && smux__pace_until(pace, now_us) == now_us) {
         pace->row = 0;
     }
 }

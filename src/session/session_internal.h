@@ -142,10 +142,12 @@ struct smux__spin {
 struct smux__pace {
     const void *writer; /* thread of the last one */
     uint64_t called_us; /* when it was, before they made a row */
-    size_t kept;        /* bytes since the last send, */
+    uint64_t sent_us;   /* end of the last send, of whatever */
+    size_t kept;        /* bytes since then, */
     uint8_t row;        /* small writes in a row, each right after the one before */
-    /* changed with the lock held, read by the background thread without: */
-    _Atomic uint64_t sent_us;    /* end of the last send, of whatever */
+    /* Changed with the lock held, read by the background thread without. No more than 32 bits: some
+     * machines have no larger atomic ones. */
+    _Atomic uint32_t sent_low;   /* of sent_us */
     _Atomic uint32_t kept_calls; /* small writes since then that left something */
 };
 
@@ -360,9 +362,9 @@ void smux__pace_sent(struct smux__pace *pace, uint64_t now_us);
 /* Notes that the calling thread waits for something else than room for what it writes. */
 void smux__pace_wait(struct smux__pace *pace);
 
-/* Until when the background thread leaves what is kept to the callers, as of now. The lock need not
- * be held. */
-uint64_t smux__pace_until(const struct smux__pace *pace);
+/* Until when the background thread leaves what is kept to the callers; `now_us` if no longer. The
+ * lock need not be held. */
+uint64_t smux__pace_until(const struct smux__pace *pace, uint64_t now_us);
 
 /* Notes that nobody has sent until then: the row may be over. */
 void smux__pace_look(struct smux__pace *pace);
