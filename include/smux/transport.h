@@ -47,8 +47,8 @@ struct smux_transport_ops {
      *  be the same. */
     int (*fd)(void *ctx, enum smux_transport_event direction);
     /** May be NULL. Returns which poll events are awaited when the layer above wants to read
-     *  (`wanted` has SMUX_WAIT_READ) or to write (SMUX_WAIT_WRITE); a TLS transport may swap them. Without it the
-     *  natural ones are taken. */
+     *  (`wanted` has SMUX_WAIT_READ) or to write (SMUX_WAIT_WRITE); a TLS transport may swap them.
+     *  Without it the natural ones are taken. */
     unsigned (*events)(void *ctx, unsigned wanted);
     /** May be NULL. Tells that bytes are buffered above the descriptor, so that polling it would
      *  not tell. */
