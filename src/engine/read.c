@@ -67,7 +67,7 @@ static uint32_t clamp_window(int64_t share, uint32_t least, uint32_t most)
  * share a quarter of the budget, each a sixteenth of what is left of it. */
 static uint32_t choose_window(const smux_engine *e, const struct smux_estream *stream)
 {
-    int64_t taken = (int64_t)e->pool.charged + e->credit;
+    int64_t taken = (int64_t)e->pool.charged + e->credit - smux__stream_credit(stream);
     uint32_t most = smux__tune_window(e, stream);
 
     if (smux__stream_unread(stream) == stream->received) {
@@ -98,8 +98,9 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
     if (smux__stream_is(stream, STREAM_UPD_SENT)) {
         smux__tune_update(e, stream);
     }
+    uint32_t window = choose_window(e, stream);
     e->credit -= smux__stream_credit(stream);
-    stream->advertised = choose_window(e, stream);
+    stream->advertised = window;
     e->stats.windows_shrunk += stream->advertised < smux__tune_window(e, stream);
     stream->updated_at = stream->consumed;
     stream->flags |= STREAM_UPD_SENT;
