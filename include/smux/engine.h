@@ -167,8 +167,10 @@ SMUX_API bool smux_engine_drained(const smux_engine *engine);
 /**
  * Lets the session hold 4 KiB of unread data and 4 KiB to be sent (and each stream 512 bytes beyond
  * that) instead of what is configured, or goes back to that: for a process that is short of memory.
- * Nothing is dropped, and data moves as long as both ends keep up. It is a pause like any other
- * [BKT-4], so the silence of the peer does not count meanwhile. Ask smux_engine_wants_read()
+ * The engine drops nothing for it, and data moves as long as both ends keep up: a program that reads
+ * only when its own writes have gone may have to wait until this is over, as window updates wait
+ * behind what it does not read. It is a pause like any other [BKT-4]: the silence of the peer does
+ * not count meanwhile, and stall_timeout_ms, if it is set, does. Ask smux_engine_wants_read()
  * afterwards.
  */
 SMUX_API void smux_engine_throttle(smux_engine *engine, bool on);
