@@ -10,8 +10,8 @@
 #define SHARE_MAX  131072u
 /* A pause of the reader from here on is worth a larger window. */
 #define PAUSE_US 5000u
-/* A line that answers later is long, whatever the machine is busy with, with one stream or with
- * several; of others so many answers are awaited first, as the shortest of them tells. */
+/* A line that answers later is long, whatever the machine is busy with: with one stream, and with
+ * several. Of others so many answers are awaited first, as the shortest of them tells. */
 #define SURELY_US         5000u
 #define SURELY_SEVERAL_US 20000u
 #define SAMPLES           8u
@@ -43,7 +43,15 @@ void smux__tune_init(smux_engine *e)
     e->tuner.tried_us = SMUX_NEVER;
 }
 
-/* What each of several busy streams gets that have not grown. */
+/* The round trip, as far as one knows: all streams go the same way. */
+static uint64_t shortest_round(const smux_engine *e)
+{
+    const uint64_t *round_us = e->tuner.round_us;
+
+    return round_us[0] < round_us[1] ? round_us[0] : round_us[1];
+}
+
+/* What each of several busy streams gets of a short line, or before it has grown. */
 static uint32_t share_of_short_line(const smux_engine *e)
 {
     uint32_t share = SHORT_LINE / e->tuner.n;
@@ -54,8 +62,9 @@ static uint32_t share_of_short_line(const smux_engine *e)
 uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stream)
 {
     uint32_t window = stream->tuning != NULL ? stream->tuning->window : first_window(e);
+    bool has_grown = window > first_window(e) && shortest_round(e) >= SURELY_US;
 
-    if (e->tuner.n > 1 && window <= first_window(e)) {
+    if (e->tuner.n > 1 && !has_grown) { /* what it has grown for pauses it needs when alone */
         return smux__min_u32(window, share_of_short_line(e));
     }
     return window;
@@ -64,14 +73,6 @@ uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stre
 uint32_t smux__tune_growth(const struct smux_estream *stream)
 {
     return stream->tuning != NULL ? stream->tuning->room : 0;
-}
-
-/* The round trip, as far as one knows: all streams go the same way. */
-static uint64_t shortest_round(const smux_engine *e)
-{
-    const uint64_t *round_us = e->tuner.round_us;
-
-    return round_us[0] < round_us[1] ? round_us[0] : round_us[1];
 }
 
 /* --- watching ------------------------------------------------------------------------------ */
@@ -206,15 +207,18 @@ static uint32_t offered(const struct smux__tuning *tuning)
     return smux__min_u32(tuning->window, tuning->stream->advertised);
 }
 
-/* What may be in flight passes too slowly over a line of this round trip. */
+/* What may be in flight passes too slowly over a line of this round trip. Several streams that keep
+ * a machine busy answer as late as over a line of some ms, and one that grew would leave the others
+ * with their share. */
 static bool is_long_line(const smux_engine *e, const struct smux__tuning *tuning)
 {
-    uint32_t in_flight = smux__max_u32(tuning->window, e->tuner.n > 1 ? SHORT_LINE : 0);
-    uint64_t surely_us = e->tuner.n > 1 ? SURELY_SEVERAL_US : SURELY_US;
     uint64_t round_us = shortest_round(e);
+    bool sampled = tuning->answers >= SAMPLES;
 
-    return round_us > in_flight / FAST_ENOUGH &&
-           (round_us >= surely_us || tuning->answers >= SAMPLES);
+    if (e->tuner.n > 1) {
+        return round_us >= (sampled ? SURELY_US : SURELY_SEVERAL_US);
+    }
+    return round_us > tuning->window / FAST_ENOUGH && (sampled || round_us >= SURELY_US);
 }
 
 /* Nothing of any stream comes for longer than some packets take, when a line is not full. */

@@ -190,7 +190,7 @@ def many_restarts_leak_nothing():
         front.wait_log("session.down", count=4 * round)
         first = server(target.address, listen=listen)
         front.wait_log("session.up", count=4 * (round + 1))
-    expect(front.fds(), before, "descriptors of the client")
+    wait_until(lambda: front.fds() == before, what="as many descriptors of the client as before")
     expect(works(front.address), True, "works")
 
 

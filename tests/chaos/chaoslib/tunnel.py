@@ -17,10 +17,11 @@ import libtunnel
 HERE = os.path.dirname(os.path.abspath(__file__))
 LINKEMU = os.path.join(os.environ.get("SMUX_BUILD_DIR", ""), "bin/linkemu")
 KEEPALIVE_S = 2         # silence that ends a session
+HALF_CLOSE_S = 10       # that a half of a stream may move nothing
 # A target that is killed leaves data at the client that nobody takes: it is kept for the
 # half-close timeout, and an orderly end waits for it no longer than the drain timeout.
 OPTIONS = ["--keepalive", "0.3", "--keepalive-timeout", str(KEEPALIVE_S), "--connect-timeout", "2",
-           "--half-close-timeout", "10", "--drain-timeout", "5"]
+           "--half-close-timeout", str(HALF_CLOSE_S), "--drain-timeout", "5"]
 CLIENT_OPTIONS = ["--retry-min", "0.1", "--retry-cap", "0.5"]
 
 
