@@ -403,7 +403,9 @@ static void serve_settle(smux_session *session)
 {
     struct smux__served *served = &session->served;
     unsigned wanted = background_wanted(session);
-    unsigned watched = wanted & SMUX__ARMED_WRITE; /* stuck output must not wait for a look */
+    /* Stuck output must not wait for a look, nor the end of a peer from whom nobody reads. */
+    unsigned urgent = SMUX__ARMED_WRITE | (smux__io_can_receive(session) ? 0u : SMUX__ARMED_ERROR);
+    unsigned watched = wanted & urgent;
     bool active = served->attended && served->seen_turn != session->turn;
 
     served->owed = SMUX__NOW;

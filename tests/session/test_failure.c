@@ -452,7 +452,7 @@ START_TEST(a_paused_session_notices_the_end_of_its_peer)
         peer_sends(frame, sizeof frame);
     }
     peer_sends("\1\1\0\0\3\0\0\0", 8);
-    sleep_ms(30);
+    sleep_ms(200); /* until it is paused, also on a slow machine */
     ck_assert(!opens_none(session));
     ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
     ck_assert(await(opens_none, session));
