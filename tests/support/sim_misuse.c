@@ -90,7 +90,10 @@ void sim_misuse_session(struct sim *sim, unsigned side)
     if (sim->draining[side]) {
         smux_engine_drain(end->engine);
         status = smux_engine_open(end->engine, &stream);
-        sim_check(sim, status == SMUX_EGOAWAY || status == smux_engine_error(end->engine),
+        bool has_ended = (status == SMUX_EOF || status == SMUX_ETRUNCATED) && /* the peer, and */
+                         sim_transport_may_fail(sim); /* the session will when it has drained */
+        sim_check(sim,
+                  status == SMUX_EGOAWAY || has_ended || status == smux_engine_error(end->engine),
                   "open while draining: %s", smux_status_name(status));
     }
     smux_engine_free(NULL);
