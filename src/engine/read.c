@@ -48,10 +48,15 @@ void smux__stream_consumed(smux_engine *e, struct smux_estream *stream, uint32_t
     consumed(e, stream, len);
 }
 
-void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t len)
+static inline void was_read(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
     smux__engine_note(e, &e->last_read_us, SMUX__MOMENT_READ);
-    smux__stream_consumed(e, stream, len);
+    consumed(e, stream, len);
+}
+
+void smux__stream_was_read(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    was_read(e, stream, len);
 }
 
 static uint32_t clamp_window(int64_t share, uint32_t least, uint32_t most)
@@ -136,8 +141,7 @@ int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out
 static SMUX__INLINE void was_taken(smux_engine *e, struct smux_estream *stream, size_t len)
 {
     smux__engine_enter(e);
-    smux__engine_note(e, &e->last_read_us, SMUX__MOMENT_READ);
-    consumed(e, stream, (uint32_t)len);
+    was_read(e, stream, (uint32_t)len);
     smux__stream_rest(e, stream);
     smux__stream_settle(e, stream);
     smux__decoder_resume(e);
