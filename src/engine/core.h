@@ -323,6 +323,10 @@ void smux__stream_cancel_syn(smux_engine *e, struct smux_estream *stream);
 /* Frees a stream, wherever it is but in a list of control frames. */
 void smux__stream_free(smux_engine *e, struct smux_estream *stream);
 
+/* Ends a stream with an error as far as sending and receiving go; what has come may still be read,
+ * and its FIN, if it may go, is all that is sent. */
+void smux__stream_break(smux_engine *e, struct smux_estream *stream, int status);
+
 /* Ends a stream with an error [FIN-12]; it may be freed unless the application holds it. */
 void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status);
 

@@ -238,16 +238,8 @@ static void truncate_stream(smux_engine *e, struct smux_estream *stream)
     if (!smux__stream_is(stream, STREAM_CLOSED) || stream->traffic->out.len > 0) {
         e->truncated = true;
     }
-    e->credit -= smux__stream_credit(stream);
-    stream->error = SMUX_ETRUNCATED;
-    smux__decoder_forget(e, stream);
-    smux__tune_forget(e, stream);
-    smux__stream_drop_output(e, stream);
-    smux__send_unschedule(e, stream);
+    smux__stream_break(e, stream, SMUX_ETRUNCATED);
     smux__stream_rest(e, stream);
-    stream->flags |= STREAM_FIN_WANTED;
-    stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
-    smux__stream_cancel_syn(e, stream);
     smux__stream_sent_fin(e, stream);
     smux__stream_notify(e, stream);
 }

@@ -447,16 +447,24 @@ void smux__stream_settle_now(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-/* Drops all data of a stream and lets only its FIN go. */
-static void cut(smux_engine *e, struct smux_estream *stream, int status)
+void smux__stream_break(smux_engine *e, struct smux_estream *stream, int status)
 {
     e->credit -= smux__stream_credit(stream);
     stream->error = (int8_t)status;
     smux__decoder_forget(e, stream);
-    drop_input(e, stream);
     smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
     smux__send_unschedule(e, stream);
+    stream->flags |= STREAM_FIN_WANTED;
+    stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
+    smux__stream_cancel_syn(e, stream);
+}
+
+/* Drops all data of a stream and lets only its FIN go. */
+static void cut(smux_engine *e, struct smux_estream *stream, int status)
+{
+    drop_input(e, stream);
+    smux__stream_break(e, stream, status);
     if (!smux__stream_is(stream, STREAM_GUARDED)) {
         smux__stream_timer_cancel(stream);
     }
@@ -464,9 +472,6 @@ static void cut(smux_engine *e, struct smux_estream *stream, int status)
     if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
         leave_ready(e, stream);
     }
-    stream->flags |= STREAM_FIN_WANTED;
-    stream->flags &= ~(uint32_t)STREAM_UPD_DUE;
-    smux__stream_cancel_syn(e, stream);
     smux__stream_notify(e, stream);
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);
