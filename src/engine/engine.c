@@ -401,9 +401,10 @@ static uint64_t silence_at(const smux_engine *e)
     return smux__after(e->last_in_us, smux__duration_us(e->config.keepalive_timeout_ms));
 }
 
+/* [FRM-11]; one that the end of the input has cut waits for nothing [END-3]. */
 static uint64_t frame_at(const smux_engine *e)
 {
-    if (e->decoder.frame_since_us == SMUX_NEVER) {
+    if (e->decoder.frame_since_us == SMUX_NEVER || e->input_ended) {
         return SMUX_NEVER;
     }
     return smux__after(e->decoder.frame_since_us, smux__duration_us(e->config.frame_timeout_ms));

@@ -321,6 +321,37 @@ START_TEST(FRM_11_frame_timeout_can_be_set_and_switched_off)
 }
 END_TEST
 
+/* Nothing more can come, so nothing is late; what else there is to do takes its time [END-3]. */
+START_TEST(FRM_11_frame_that_the_end_of_the_input_cuts_has_no_limit)
+{
+    /* In a header, behind the header of a PSH, inside its payload. */
+    static const size_t parts[] = {1, 7, 8, 9, 17};
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        uint8_t buf[FRAME_HEADER + 10];
+        smux_estream *stream;
+        struct wire w;
+
+        wire_start(&w, SMUX_SERVER, NULL, _i);
+        wire_syn(&w, 3);
+        wire_fin(&w, 3);
+        stream = wire_accept(&w, 3);
+        put_psh(buf, 1, 5, "0123456789", 10); /* of a stream that is gone */
+        wire_feed(&w, buf, parts[i]);
+        smux_engine_recv_eof(w.engine, w.now);
+        wire_sleep(&w, 500000);
+        expect_alive(&w);
+        wire_write(&w, stream, 1000);
+        expect_data(&w, 3, 1000);
+        smux_estream_shutdown(w.engine, stream);
+        expect_fin(&w, 3);
+        expect_quiet(&w);
+        expect_dead(&w, SMUX_ETRUNCATED);
+        wire_stop(&w);
+    }
+}
+END_TEST
+
 /* What an owner does that gives back vectors whenever it has read nothing. */
 START_TEST(FRM_9_commit_without_vectors_has_no_effect)
 {
@@ -366,6 +397,7 @@ int main(void)
     add_every_split(tc, FRM_11_time_starts_with_the_frame);
     add_every_split(tc, FRM_11_own_pause_does_not_count);
     add_every_split(tc, FRM_11_frame_timeout_can_be_set_and_switched_off);
+    add_every_split(tc, FRM_11_frame_that_the_end_of_the_input_cuts_has_no_limit);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
