@@ -294,8 +294,8 @@ struct smux_stream_stats {
     uint32_t unread;        /**< received and not consumed, now */
     uint32_t unsent;        /**< accepted from the application and not yet formed, now */
     uint32_t send_window;   /**< v2: bytes that may be sent now, 0 once both directions
-                                are over; UINT32_MAX in v1 */
-    uint32_t recv_window;   /**< v2: window last advertised */
+                                are over or the stream failed; UINT32_MAX in v1 */
+    uint32_t recv_window;   /**< v2: window last advertised, 0 likewise */
     bool blocked_on_window; /**< has data, but the peer's window is used up */
 };
 

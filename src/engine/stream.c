@@ -619,7 +619,8 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
 void smux_estream_stats(const smux_engine *e, const smux_estream *stream,
                         struct smux_stream_stats *out_stats)
 {
-    bool over = e->version != 1 && smux__stream_is(stream, STREAM_DETACHED);
+    bool failed = stream->error != SMUX_OK;
+    bool over = e->version != 1 && (failed || smux__stream_is(stream, STREAM_DETACHED));
     uint32_t room = over ? 0 : smux__send_room(e, stream);
 
     memset(out_stats, 0, sizeof(*out_stats));

@@ -661,6 +661,28 @@ START_TEST(FIN_12_abort_after_our_fin_sends_nothing_more)
 }
 END_TEST
 
+/* Nothing is sent or taken any more, also while the FIN has still to leave. */
+START_TEST(FIN_12_aborted_stream_has_no_window)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    wire_write(&w, stream, 1000);
+    expect_data(&w, 3, 1000);
+    w.blocked = true;
+    smux_estream_abort(w.engine, stream, SMUX_EABORTED);
+    wire_upd(&w, 3, 1000, 2000);
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).send_window, 0);
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).recv_window, 0);
+    w.blocked = false;
+    expect_fin(&w, 3);
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).send_window, 0);
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).recv_window, 0);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(FIN_finished_event_when_both_ends_are_done)
 {
     smux_estream *stream;
@@ -711,6 +733,7 @@ int main(void)
     add_every_split(tc, FIN_12_abort_drops_queued_data_and_sends_fin);
     add_every_split(tc, FIN_12_status_of_the_abort_is_reported);
     add_every_split(tc, FIN_12_abort_after_our_fin_sends_nothing_more);
+    add_every_split(tc, FIN_12_aborted_stream_has_no_window);
     add_every_split(tc, FIN_finished_event_when_both_ends_are_done);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
