@@ -439,15 +439,19 @@ uint64_t link_next(const struct link *link)
 
 void link_set_now(struct link *link, uint64_t now)
 {
+    uint64_t before = link->now;
+
     link->now = now > link->now ? now : link->now;
     for (unsigned i = 0; i < 2; i++) {
         smux_engine *engine = link->ends[i].engine;
+        uint64_t deadline = smux_engine_deadline(engine);
 
-        if (smux_engine_deadline(engine) <= link->now) {
+        if (deadline <= link->now) {
             link->ends[i].now = link->now;
             int status = smux_engine_tick(engine, link->now);
 
-            link->ticks++;
+            /* One that is past already is no timer's: a call on a stream asked for the time. */
+            link->ticks += deadline > before ? 1 : 0;
             if (status != smux_engine_error(engine)) {
                 object(link, "tick reports another error");
             }

@@ -65,7 +65,7 @@ struct link {
     bool overlap;          /**< leave sends and receives under way sometimes */
     uint64_t hash;         /**< of everything that passed */
     const char *fault;     /**< what the audit objects to; the first one stays */
-    uint64_t ticks;
+    uint64_t ticks;        /**< of timers; not those that calls on streams ask for */
 };
 
 /** Joins two engines; both directions start whole, unlimited and without latency. */

@@ -142,13 +142,15 @@ static void check_window(struct sim *sim, const struct sim_end *end,
               "I7: stream %u has data and room, and waits for nothing [WIN-8]", (unsigned)end->id);
 }
 
-/* The engine gave the stream up for lack of memory: nothing but that can be read. */
-static bool may_have_failed(const struct sim *sim, const struct sim_end *end,
-                            const struct smux_stream_stats *stats)
+/* The engine gave the stream up, and its application does not know yet: that can be read. Updates
+ * for it have no effect any more. */
+static bool has_failed(const struct sim *sim, const struct sim_end *end)
 {
-    unsigned events = smux_estream_events(sim->engine[end->side], end->stream);
+    struct smux_iov iov;
+    int n;
+    int status = smux_estream_peek(sim->engine[end->side], end->stream, &iov, 1, &n);
 
-    return sim->no_memory && stats->unread == 0 && (events & SMUX_EVENT_READABLE) != 0;
+    return status != SMUX_OK && status != SMUX_EAGAIN && status != SMUX_EOF;
 }
 
 static void check_stream(struct sim *sim, const struct sim_end *end,
@@ -163,7 +165,7 @@ static void check_stream(struct sim *sim, const struct sim_end *end,
     sim_check(sim, seen->sent <= stats->bytes_out, "I5: more on the wire than was formed");
     if (is_up_to_date(sim, end->side) && !end->aborted && end->read_end == 0 &&
         end->write_end == 0 && !(end->shut && seen->fin_in) && sim->version == 2 &&
-        !may_have_failed(sim, end, stats)) {
+        !has_failed(sim, end)) {
         check_window(sim, end, stats);
     }
 }
