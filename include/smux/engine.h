@@ -95,7 +95,8 @@ SMUX_API int smux_engine_recv_commit(smux_engine *engine, size_t len, uint64_t n
 SMUX_API int smux_engine_recv(smux_engine *engine, const void *data, size_t len, uint64_t now_us,
                               size_t *out_taken);
 
-/** Tells that the transport ended in order [END-3]. Streams without the peer's FIN fail. */
+/** Tells that the transport ended in order [END-3]. Streams without the peer's FIN fail, once all
+ *  that came before the end is decoded. */
 SMUX_API void smux_engine_recv_eof(smux_engine *engine, uint64_t now_us);
 
 /** Returns the stream that the next bytes belong to, when it is worth while to smux_estream_post()

@@ -101,7 +101,8 @@ struct smux_engine {
     int error;        /* sticky */
     bool draining;
     bool gone;        /* opens no more streams: the peer cannot answer */
-    bool input_ended; /* the transport ended in order */
+    bool end_waits;   /* the transport ended in order behind bytes that are not decoded yet */
+    bool input_ended; /* it has ended, and nothing is left to be decoded */
     bool truncated;   /* and cut a stream, or data that was to be sent */
 
     uint64_t born_us;
@@ -167,6 +168,9 @@ struct smux_engine {
 
 /* Kills the session with a sentence of its own; only the first call has an effect [END-1]. */
 void smux__engine_fail(smux_engine *e, int status, const char *why);
+
+/* All that came before the end of the transport is decoded: cuts what it left incomplete. */
+void smux__engine_end_input(smux_engine *e);
 
 /* Ends the session when the transport has ended and nothing is left to do [END-3]. */
 void smux__engine_check_ended(smux_engine *e);
@@ -245,6 +249,9 @@ static inline bool smux__engine_has_budget(const smux_engine *e)
 
 /* Notes the beginning or the end of a pause [BKT-4]. */
 void smux__decoder_note_pause(smux_engine *e);
+
+/* Bytes have come and are not decoded, as the budget is exhausted. */
+bool smux__decoder_has_input(const smux_engine *e);
 
 /* Goes on decoding, or notes that it could. */
 void smux__decoder_resume_now(smux_engine *e);

@@ -292,6 +292,11 @@ static uint32_t buffered(const smux_engine *e)
     return buffer != NULL ? buffer->end - buffer->begin : 0;
 }
 
+bool smux__decoder_has_input(const smux_engine *e)
+{
+    return buffered(e) > 0;
+}
+
 static void decode_buffer(smux_engine *e)
 {
     struct smux__chunk *buffer = e->intake.buffer;
@@ -304,6 +309,9 @@ static void decode_buffer(smux_engine *e)
         }
     }
     smux__decoder_note_pause(e);
+    if (e->end_waits && buffered(e) == 0 && e->error == SMUX_OK) {
+        smux__engine_end_input(e);
+    }
 }
 
 void smux__decoder_resume_now(smux_engine *e)

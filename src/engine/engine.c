@@ -284,16 +284,26 @@ void smux__engine_check_ended(smux_engine *e)
     }
 }
 
+void smux__engine_end_input(smux_engine *e)
+{
+    e->end_waits = false;
+    e->input_ended = true;
+    e->truncated = e->decoder.head_len > 0 || e->decoder.body_left > 0;
+    truncate_streams(e);
+    smux__engine_check_ended(e);
+}
+
 void smux_engine_recv_eof(smux_engine *e, uint64_t now_us)
 {
     smux__engine_set_now(e, now_us);
     if (e->error != SMUX_OK || e->input_ended) {
         return;
     }
-    e->input_ended = true;
-    e->truncated = e->decoder.head_len > 0 || e->decoder.body_left > 0;
-    truncate_streams(e);
-    smux__engine_check_ended(e);
+    if (smux__decoder_has_input(e)) {
+        e->end_waits = true;
+    } else {
+        smux__engine_end_input(e);
+    }
 }
 
 void smux_engine_drain(smux_engine *e)

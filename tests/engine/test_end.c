@@ -216,6 +216,46 @@ START_TEST(END_3_end_inside_a_frame)
 }
 END_TEST
 
+/* The engine has taken bytes that it has no budget for yet. */
+START_TEST(END_3_end_that_is_told_early_waits_for_what_came_before)
+{
+    struct smux_config config = wire_config(1);
+    uint8_t buf[20 * (FRAME_HEADER + 10) + 2 * FRAME_HEADER];
+    smux_estream *stream, *cut;
+    size_t len = 0;
+    struct wire w;
+
+    config.max_stream_buffer = 64;
+    config.max_receive_buffer = 64;
+    wire_start(&w, SMUX_SERVER, &config, FEED_IOV);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    for (int i = 0; i < 20; i++) {
+        len += put_psh(buf + len, 1, 3, "0123456789", 10);
+    }
+    len += put_header(buf + len, 1, CMD_FIN, 0, 3);
+    len += put_header(buf + len, 1, CMD_SYN, 0, 5);
+    wire_feed(&w, buf, len);
+    ck_assert(bytes_len(&w.in) == 0 && !smux_engine_wants_read(w.engine));
+    for (int i = 0; i < 2; i++) { /* which may be told twice */
+        smux_engine_recv_eof(w.engine, w.now);
+    }
+    for (size_t got, total = 0; total < 200; total += got) {
+        ck_assert_int_eq(smux_estream_read(w.engine, stream, buf, sizeof(buf), &got), SMUX_OK);
+        ck_assert_uint_gt(got, 0);
+    }
+    expect_status(&w, stream, SMUX_EOF);
+    cut = wire_accept(&w, 5);
+    expect_status(&w, cut, SMUX_ETRUNCATED);
+    smux_estream_close(w.engine, cut);
+    smux_estream_close(w.engine, stream);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    expect_dead(&w, SMUX_ETRUNCATED);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(END_3_end_without_streams_is_clean)
 {
     smux_estream *stream;
@@ -583,6 +623,7 @@ int main(void)
     add_every_split(tc, END_2_error_stops_sending);
     add_every_split(tc, END_3_end_between_frames);
     add_every_split(tc, END_3_end_inside_a_frame);
+    tcase_add_test(tc, END_3_end_that_is_told_early_waits_for_what_came_before);
     add_every_split(tc, END_3_end_without_streams_is_clean);
     add_every_split(tc, END_3_streams_opened_after_the_end_fail);
     add_every_split(tc, END_3_data_without_window_fails_at_the_end);
