@@ -334,6 +334,10 @@ void smux__stream_free(smux_engine *e, struct smux_estream *stream);
  * and its FIN, if it may go, is all that is sent. */
 void smux__stream_break(smux_engine *e, struct smux_estream *stream, int status);
 
+/* Ends a stream that the end of the transport has cut; what arrived stays readable. It gets no FIN,
+ * which would pass for the end of its data [FIN-3]. One that nobody holds is to be settled. */
+void smux__stream_truncate(smux_engine *e, struct smux_estream *stream, int status);
+
 /* Ends a stream with an error [FIN-12]; it may be freed unless the application holds it. */
 void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status);
 
@@ -538,9 +542,11 @@ static inline void smux__send_schedule_data(smux_engine *e, struct smux_estream 
 /* Notes that the peer has read from a stream, or will not any more [BKT-7]. */
 void smux__send_is_read(smux_engine *e, struct smux_estream *stream);
 
-/* Aborts a stream whose data waits for credit that cannot come any more [END-3]. It stays in the
- * table until its FIN is formed. */
-void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream);
+/* Payload waits for credit that cannot come any more [END-3]. */
+static inline bool smux__send_is_starved(const smux_engine *e, const struct smux_estream *stream)
+{
+    return e->input_ended && stream->traffic->out.len > 0 && smux__send_room(e, stream) == 0;
+}
 
 /* Queues the refusal of a stream [OPN-4]. */
 void smux__send_refusal(smux_engine *e, uint32_t id);

@@ -231,21 +231,20 @@ void smux__engine_glitch(smux_engine *e, uint32_t price)
 
 /* --- the orderly end --------------------------------------------------------------------- */
 
-/* Cuts a stream that the end of the transport left incomplete; what arrived stays readable. One
- * that was closed before misses nothing but what had still to be sent. */
-static void truncate_stream(smux_engine *e, struct smux_estream *stream)
+/* What the end of the transport does to a stream. */
+static int judge_end(const smux_engine *e, const struct smux_estream *stream)
 {
-    if (!smux__stream_is(stream, STREAM_CLOSED) || stream->traffic->out.len > 0) {
-        e->truncated = true;
+    if (smux__stream_is(stream, STREAM_DISCARD) || stream->error != SMUX_OK) {
+        return SMUX_OK; /* it has nothing to lose */
     }
-    smux__stream_break(e, stream, SMUX_ETRUNCATED);
-    smux__stream_rest(e, stream);
-    smux__stream_sent_fin(e, stream);
-    smux__stream_notify(e, stream);
+    if (!smux__stream_is(stream, STREAM_FIN_RCVD)) {
+        return SMUX_ETRUNCATED;
+    }
+    return smux__send_is_starved(e, stream) ? SMUX_EPIPE : SMUX_OK;
 }
 
-/* Cuts all of them. Those that nobody holds are settled afterwards, as that takes them out of the
- * table. */
+/* Cuts all that the end of the transport left incomplete. Those that nobody holds are settled
+ * afterwards, as that takes them out of the table. */
 static void truncate_streams(smux_engine *e)
 {
     struct smux__stream_list closed = {NULL, NULL};
@@ -253,11 +252,11 @@ static void truncate_streams(smux_engine *e)
     struct smux_estream *stream;
 
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_DISCARD) || stream->error != SMUX_OK) {
-            smux__send_cut_starved(e, stream);
+        int status = judge_end(e, stream);
+        if (status == SMUX_OK) {
             continue;
         }
-        truncate_stream(e, stream);
+        smux__stream_truncate(e, stream, status);
         if (smux__stream_is(stream, STREAM_CLOSED)) {
             smux__detached_push(&closed, stream);
         }

@@ -204,14 +204,6 @@ void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-void smux__send_cut_starved(smux_engine *e, struct smux_estream *stream)
-{
-    if (e->input_ended && stream->traffic->out.len > 0 && smux__send_room(e, stream) == 0) {
-        e->truncated = true;
-        smux__stream_abort(e, stream, SMUX_EPIPE);
-    }
-}
-
 void smux__send_stop(smux_engine *e)
 {
     while (e->control.head != NULL) {
@@ -501,6 +493,23 @@ static void tell_space(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+/* Payload of the stream has been sent, and no more may go now. It may be freed. */
+static void end_turn(smux_engine *e, struct smux_estream *stream)
+{
+    smux__scheduler_leave(&e->data, stream);
+    if (smux__send_is_starved(e, stream)) {
+        smux__stream_truncate(e, stream, SMUX_EPIPE);
+        if (smux__stream_is(stream, STREAM_CLOSED)) {
+            smux__stream_settle(e, stream);
+        }
+        return;
+    }
+    if (stream->traffic->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
+        smux__send_schedule(e, stream); /* its FIN may be next */
+    }
+    smux__stream_rest(e, stream);
+}
+
 static bool form_data(smux_engine *e)
 {
     while (smux__scheduler_busy(&e->data) && e->outbox.len < e->batch_limit) {
@@ -515,12 +524,7 @@ static bool form_data(smux_engine *e)
         }
         tell_space(e, stream);
         if (stream->traffic->out.len == 0 || !smux__send_may_go(e, stream)) {
-            smux__scheduler_leave(&e->data, stream);
-            if (stream->traffic->out.len > 0 || smux__stream_is(stream, STREAM_FIN_WANTED)) {
-                smux__send_schedule(e, stream); /* its FIN may be next */
-                smux__send_cut_starved(e, stream);
-            }
-            smux__stream_rest(e, stream);
+            end_turn(e, stream);
         }
     }
     return true;

@@ -460,6 +460,19 @@ void smux__stream_break(smux_engine *e, struct smux_estream *stream, int status)
     smux__stream_cancel_syn(e, stream);
 }
 
+/* One that was closed before misses nothing but what had still to be sent. */
+void smux__stream_truncate(smux_engine *e, struct smux_estream *stream, int status)
+{
+    if (!smux__stream_is(stream, STREAM_CLOSED) || stream->traffic->out.len > 0) {
+        e->truncated = true;
+    }
+    smux__stream_break(e, stream, status);
+    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* it has no credit to wait for */
+    smux__stream_rest(e, stream);
+    smux__stream_sent_fin(e, stream);
+    smux__stream_notify(e, stream);
+}
+
 /* Drops all data of a stream and lets only its FIN go. */
 static void cut(smux_engine *e, struct smux_estream *stream, int status)
 {
