@@ -66,7 +66,10 @@ static void add_mark(struct hostile *h, uint32_t id)
     struct arrivals *a = id < IDS ? &h->arrivals[id] : NULL;
 
     if (a != NULL && a->num_marks < MAX_MARKS) {
-        a->marks[a->num_marks++] = a->payload.end;
+        /* A frame under way was judged by its header, before there was this stream. */
+        size_t missed = h->body_id == id ? h->body_left : 0;
+
+        a->marks[a->num_marks++] = a->payload.end + missed;
     }
 }
 
