@@ -31,6 +31,7 @@
 #include "support/inside.h"
 #include "support/must.h"
 #include "support/rng.h"
+#include "support/seen.h"
 #include "support/suite.h"
 
 #include <stddef.h>
@@ -122,74 +123,18 @@ struct snapshot {
     uint8_t *memory[2];
 };
 
-/* A set of hashes; 0 is an empty place. */
-struct set {
-    uint64_t *places;
-    size_t mask, n;
-};
-
 static struct {
     const struct scope *scope;
     struct arena arenas[2]; /* of the engines: nothing of one can be seen by the other */
     smux_engine *engines[2];
     struct model m;
     struct snapshot stack[DEPTH];
-    struct set states;  /* of both ends and what is between them */
-    struct set dropped; /* states of one end, whose connection was lost */
+    struct seen states;  /* of both ends and what is between them */
+    struct seen dropped; /* states of one end, whose connection was lost */
     uint64_t transitions, ends, deepest;
 } x;
 
 /* --- states that were seen ------------------------------------------------------------------ */
-
-static void set_init(struct set *set, size_t size)
-{
-    set->mask = size - 1;
-    set->n = 0;
-    set->places = calloc(size, sizeof(uint64_t));
-    must(set->places != NULL, "no memory for the test");
-}
-
-/* Returns false if it was there already. */
-static bool set_put(struct set *set, uint64_t hash)
-{
-    size_t at = (size_t)hash & set->mask;
-
-    for (; set->places[at] != 0; at = (at + 1) & set->mask) {
-        if (set->places[at] == hash) {
-            return false;
-        }
-    }
-    set->places[at] = hash;
-    set->n++;
-    return true;
-}
-
-static bool set_add(struct set *set, uint64_t hash)
-{
-    struct set old = *set;
-
-    if (old.n * 3 > old.mask * 2) {
-        set_init(set, (old.mask + 1) * 2);
-        for (size_t i = 0; i <= old.mask; i++) {
-            (void)(old.places[i] != 0 && set_put(set, old.places[i]));
-        }
-        free(old.places);
-    }
-    return set_put(set, hash);
-}
-
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
-{
-    const uint8_t *bytes = data;
-    uint64_t word;
-
-    for (size_t i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
-        memcpy(&word, bytes + i, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
-    }
-    return hash;
-}
 
 /* One end: the engine, its application, and what the audit knows. */
 static uint64_t hash_end(unsigned side)
@@ -203,24 +148,23 @@ static uint64_t hash_end(unsigned side)
         const struct end *end = &x.m.ends[side][s];
 
         roots[1 + s] = end->stream;
-        hash = hash_bytes(hash, (const uint8_t *)end + beside, sizeof(*end) - beside);
+        hash = seen_hash(hash, (const uint8_t *)end + beside, sizeof(*end) - beside);
     }
     hash ^= arena_hash(&x.arenas[side], roots, 1 + STREAMS);
     inside_show_past(x.engines[side], &past);
-    hash = hash_bytes(hash, &x.m.now, sizeof(x.m.now));
-    return hash_bytes(hash, x.m.audits[side].streams, AUDIT_STREAMS * sizeof(struct audit_stream)) |
-           1;
+    hash = seen_hash(hash, &x.m.now, sizeof(x.m.now));
+    return seen_hash(hash, x.m.audits[side].streams, AUDIT_STREAMS * sizeof(struct audit_stream));
 }
 
 static uint64_t hash_state(const uint64_t ends[2])
 {
-    uint64_t hash = hash_bytes(x.m.now, ends, 2 * sizeof(ends[0]));
+    uint64_t hash = seen_hash(x.m.now, ends, 2 * sizeof(ends[0]));
 
     for (unsigned i = 0; i < 2; i++) {
-        hash = hash_bytes(hash, &x.m.pipe_len[i], sizeof(x.m.pipe_len[i]));
-        hash = hash_bytes(hash, x.m.pipes[i], (x.m.pipe_len[i] + 7) / 8 * 8);
+        hash = seen_hash(hash, &x.m.pipe_len[i], sizeof(x.m.pipe_len[i]));
+        hash = seen_hash(hash, x.m.pipes[i], (x.m.pipe_len[i] + 7) / 8 * 8);
     }
-    return hash | 1;
+    return hash;
 }
 
 static void save(struct snapshot *s)
@@ -679,7 +623,7 @@ static void explore(unsigned depth, unsigned changed)
 
         ends[side] = same ? x.stack[depth - 1].ends[side] : hash_end(side);
     }
-    if (!set_add(&x.states, hash_state(ends))) {
+    if (!seen_add(&x.states, hash_state(ends))) {
         return;
     }
     x.deepest = depth > x.deepest ? depth : x.deepest;
@@ -687,7 +631,7 @@ static void explore(unsigned depth, unsigned changed)
     check_engine(0);
     check_engine(1);
     for (unsigned side = 0; side < 2; side++) {
-        if (set_add(&x.dropped, ends[side])) {
+        if (seen_add(&x.dropped, ends[side])) {
             drop(&x.stack[depth], side, true);
             drop(&x.stack[depth], side, false);
         }
@@ -705,8 +649,8 @@ static void begin(const struct scope *scope)
 
     memset(&x, 0, sizeof(x));
     x.scope = scope;
-    set_init(&x.states, 1 << 16);
-    set_init(&x.dropped, 1 << 10);
+    seen_init(&x.states, 1 << 16);
+    seen_init(&x.dropped, 1 << 10);
     smux_config_init(&config);
     config.version = scope->version;
     config.max_frame_size = 2;
@@ -756,8 +700,8 @@ START_TEST(all_schedules_keep_the_invariants_and_finish)
     }
     audit_free(&x.m.audits[0]);
     audit_free(&x.m.audits[1]);
-    free(x.states.places);
-    free(x.dropped.places);
+    seen_free(&x.states);
+    seen_free(&x.dropped);
 }
 END_TEST
 
