@@ -39,11 +39,21 @@ void inside_stream(smux_engine *engine, uint32_t id, uint64_t sent, uint64_t rec
 /* --- the past ------------------------------------------------------------------------------ */
 
 #define MAX_SCRATCH 1024
+#define MAX_STREAMS 4
+
+struct past_stream {
+    struct smux_estream *at;
+    struct smux__traffic *traffic_at; /* NULL if it has none */
+    struct smux_estream stream;
+    struct smux__traffic traffic;
+};
 
 struct past {
     smux_engine engine;
     struct smux__chunk scratch;
     uint8_t bytes[MAX_SCRATCH];
+    struct past_stream streams[MAX_STREAMS];
+    unsigned num_streams;
 };
 
 _Static_assert(sizeof(struct past) <= sizeof(struct inside_past), "room for the past");
@@ -82,7 +92,8 @@ static void hide_decoder(struct smux__decoder *decoder)
     }
 }
 
-/* These serve timeouts of the session and lingering, which must be off. */
+/* These serve timeouts of the session and lingering, which must be off. What the clock says is
+ * seen by nobody either: it is the same for both ends, and timers count from it. */
 static void hide_times(smux_engine *engine)
 {
     engine->undated = 0;
@@ -93,9 +104,83 @@ static void hide_times(smux_engine *engine)
     engine->last_read_us = 0;
     engine->nop_ends_at = 0;
     engine->payload_ends_at = 0;
+    engine->now_us = 0;
+    engine->now_ms = 0;
+    engine->decoder.frame_since_us = 0;
+    if (engine->paused_since_us != SMUX_NEVER) {
+        engine->paused_since_us = 0;
+    }
 }
 
-uint64_t inside_hide_past(smux_engine *engine, struct inside_past *out_past)
+/* Nobody asks which streams have news, so it does not matter which have; no update is sent behind
+ * the peer's FIN [UPD-6], so it does not matter what the last one said. */
+static void hide_stream(struct smux_estream *stream, uint64_t now_us)
+{
+    stream->flags &= ~(uint32_t)(STREAM_IN_READY | STREAM_FINISH_TOLD);
+    stream->last_sent_ms = 0;
+    if (!smux__stream_is(stream, STREAM_IN_BACKLOG)) {
+        memset(&stream->ready, 0, sizeof(stream->ready));
+    }
+    if (smux__stream_is(stream, STREAM_FIN_RCVD) && !smux__stream_is(stream, STREAM_DETACHED)) {
+        stream->updated_at = 0;
+    }
+    if (smux__stream_timer_runs(stream)) {
+        stream->traffic->timer.deadline_us -= now_us;
+    }
+}
+
+static void keep_stream(struct smux_estream *stream, struct past *past)
+{
+    struct past_stream *kept = &past->streams[past->num_streams++];
+
+    must(past->num_streams <= MAX_STREAMS, "too many streams to hide their past");
+    kept->at = stream;
+    kept->stream = *stream;
+    kept->traffic_at = stream->traffic != SMUX__NO_TRAFFIC ? stream->traffic : NULL;
+    if (kept->traffic_at != NULL) {
+        kept->traffic = *kept->traffic_at;
+    }
+}
+
+static void keep_streams(smux_engine *engine, struct past *past)
+{
+    uint32_t cursor = 0;
+    struct smux_estream *stream;
+
+    past->num_streams = 0;
+    while ((stream = smux__table_next(&engine->table, &cursor)) != NULL) {
+        keep_stream(stream, past);
+    }
+    for (stream = engine->detached.head; stream != NULL; stream = stream->detached.next) {
+        keep_stream(stream, past);
+    }
+}
+
+/* Lets timers that wait to be told the time begin, as the next call that tells it does, and hides
+ * the rest. */
+static void hide_streams(smux_engine *engine, uint64_t now_us, struct past *past)
+{
+    keep_streams(engine, past);
+    smux__engine_advance(engine, now_us);
+    for (unsigned i = 0; i < past->num_streams; i++) {
+        hide_stream(past->streams[i].at, now_us);
+    }
+    memset(&engine->ready, 0, sizeof(engine->ready));
+}
+
+static void show_streams(const struct past *past)
+{
+    for (unsigned i = 0; i < past->num_streams; i++) {
+        const struct past_stream *kept = &past->streams[i];
+
+        *kept->at = kept->stream;
+        if (kept->traffic_at != NULL) {
+            *kept->traffic_at = kept->traffic;
+        }
+    }
+}
+
+uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_past *out_past)
 {
     struct past *past = (struct past *)(void *)out_past->data;
     uint64_t hash = hash_outbox(&engine->outbox);
@@ -104,9 +189,11 @@ uint64_t inside_hide_past(smux_engine *engine, struct inside_past *out_past)
     must(engine->config.fin_linger_ms == SMUX_OFF && engine->config.idle_timeout_ms == SMUX_OFF &&
              engine->config.send_stall_timeout_ms == SMUX_OFF &&
              engine->config.stall_timeout_ms == SMUX_OFF &&
+             engine->config.frame_timeout_ms == SMUX_OFF &&
              engine->config.keepalive_mode == SMUX_KEEPALIVE_NEVER &&
              engine->config.keepalive_interval_ms == SMUX_OFF,
          "a timeout depends on what is hidden");
+    hide_streams(engine, now_us, past);
     if (engine->outbox.scratch != NULL) {
         hide_scratch(engine->outbox.scratch, past);
     }
@@ -130,6 +217,7 @@ void inside_show_past(smux_engine *engine, const struct inside_past *in_past)
     const struct past *past = (const struct past *)(const void *)in_past->data;
 
     *engine = past->engine;
+    show_streams(past);
     if (engine->outbox.scratch != NULL) {
         *engine->outbox.scratch = past->scratch;
         memcpy(engine->outbox.scratch->base, past->bytes, past->scratch.end);

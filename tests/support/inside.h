@@ -28,13 +28,15 @@ void inside_stream(smux_engine *engine, uint32_t id, uint64_t sent, uint64_t rec
 
 /** What inside_hide_past() put aside. */
 struct inside_past {
-    _Alignas(max_align_t) uint8_t data[8192];
+    _Alignas(max_align_t) uint8_t data[16384];
 };
 
-/** Clears what an engine remembers without need: its statistics, the frames that it has sent, the
- *  last look-up. Frames formed and not sent are cleared, too: they go into the hash that is
- *  returned. The engine must not be used until inside_show_past(). */
-uint64_t inside_hide_past(smux_engine *engine, struct inside_past *past);
+/** Clears what has no effect any more on what an engine that does the same from now on will do:
+ *  its statistics, the frames that it has sent, the last look-up, which streams have news if
+ *  smux_engine_next_ready() is never called, the time; timers run from `now_us` on. Frames formed
+ *  and not sent are cleared, too: they go into the hash that is returned. The engine must not be
+ *  used until inside_show_past(). */
+uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_past *past);
 void inside_show_past(smux_engine *engine, const struct inside_past *past);
 
 #endif
