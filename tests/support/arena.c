@@ -171,6 +171,16 @@ uint64_t arena_hash(const struct arena *arena, const void *const *roots, unsigne
 
 /* --- copies -------------------------------------------------------------------------------- */
 
+static bool has_blocks(const uint32_t sizes[ARENA_PLACES])
+{
+    uint32_t any = 0;
+
+    for (unsigned i = 0; i < ARENA_PLACES; i++) {
+        any |= sizes[i];
+    }
+    return any != 0;
+}
+
 size_t arena_copy_size(const struct arena *arena)
 {
     size_t size = sizeof(arena->sizes);
@@ -188,7 +198,7 @@ void arena_save(const struct arena *arena, uint8_t *copy)
     memcpy(copy, arena->sizes, sizeof(arena->sizes));
     copy += sizeof(arena->sizes);
     for (unsigned c = 0; c < ARENA_CLASSES; c++) {
-        for (unsigned i = 0; i < ARENA_PLACES; i++) {
+        for (unsigned i = 0; i < ARENA_PLACES && has_blocks(arena->sizes[c]); i++) {
             size_t len = block_len(arena, c, i);
 
             memcpy(copy, arena->memory + class_offset(c) + i * class_size(c), len);
@@ -197,24 +207,36 @@ void arena_save(const struct arena *arena, uint8_t *copy)
     }
 }
 
+/* Brings back the blocks of a class; returns how many bytes of the copy they took. */
+static size_t restore_class(struct arena *arena, unsigned c, const uint32_t sizes[ARENA_PLACES],
+                            const uint8_t *copy)
+{
+    size_t done = 0;
+
+    for (unsigned i = 0; i < ARENA_PLACES; i++) {
+        size_t old = block_len(arena, c, i);
+        size_t len = (size_t)sizes[i] * UNIT;
+
+        arena->sizes[c][i] = sizes[i];
+        memcpy(place(arena, c, i), copy + done, len);
+        done += len;
+        if (old > len) {
+            memset(place(arena, c, i) + len, 0, old - len);
+        }
+    }
+    return done;
+}
+
 void arena_restore(struct arena *arena, const uint8_t *copy)
 {
     const uint8_t *sizes = copy;
+    uint32_t row[ARENA_PLACES];
 
     copy += sizeof(arena->sizes);
     for (unsigned c = 0; c < ARENA_CLASSES; c++) {
-        for (unsigned i = 0; i < ARENA_PLACES; i++) {
-            size_t old = block_len(arena, c, i);
-            size_t len;
-
-            memcpy(&arena->sizes[c][i], sizes, sizeof(arena->sizes[c][i]));
-            sizes += sizeof(arena->sizes[c][i]);
-            len = block_len(arena, c, i);
-            memcpy(place(arena, c, i), copy, len);
-            copy += len;
-            if (old > len) {
-                memset(place(arena, c, i) + len, 0, old - len);
-            }
+        memcpy(row, sizes + c * sizeof(row), sizeof(row));
+        if (has_blocks(row) || has_blocks(arena->sizes[c])) {
+            copy += restore_class(arena, c, row, copy);
         }
     }
 }
