@@ -42,7 +42,8 @@ void world_begin(const struct scope *scope)
         must(world.m.audits[side].num_streams >= WORLD_AUDITED, "room for the audit");
     }
     for (unsigned s = 0; s < scope->streams; s++) {
-        must(smux_engine_open(world.engines[0], &world.m.ends[0][s].stream) == SMUX_OK, "no stream");
+        must(smux_engine_open(world.engines[0], &world.m.ends[0][s].stream) == SMUX_OK,
+             "no stream");
     }
 }
 
@@ -178,8 +179,8 @@ uint64_t world_hash_exactly(void)
         const void *roots[1 + WORLD_STREAMS];
         uint64_t hash = hash_application(side, roots) + world.m.now;
 
-        hash =
-            seen_hash(hash, world.m.audits[side].streams, WORLD_AUDITED * sizeof(struct audit_stream));
+        hash = seen_hash(hash, world.m.audits[side].streams,
+                         WORLD_AUDITED * sizeof(struct audit_stream));
         ends[side] = hash ^ arena_hash(&world.arenas[side], roots, 1 + WORLD_STREAMS);
     }
     return world_hash(ends);
@@ -221,7 +222,8 @@ bool world_write(unsigned side, unsigned s)
     for (uint8_t i = 0; i < len; i++) {
         data[i] = world_content(side, s, end->written + i);
     }
-    must(smux_estream_write(world.engines[side], end->stream, data, len, &taken) == SMUX_OK, "write");
+    must(smux_estream_write(world.engines[side], end->stream, data, len, &taken) == SMUX_OK,
+         "write");
     must(taken == len, "%zu of %zu bytes written", taken, len);
     end->written = (uint8_t)(end->written + len);
     return true;
@@ -245,7 +247,8 @@ bool world_read(unsigned side, unsigned s, size_t most)
     end->read = (uint8_t)(end->read + got);
     must(end->read <= world.m.ends[1 - side][s].written, "I1: more read than written");
     if (status != SMUX_OK) {
-        must(status == SMUX_EOF && world.m.ends[1 - side][s].shut && end->read == world_total(1 - side, s),
+        must(status == SMUX_EOF && world.m.ends[1 - side][s].shut &&
+                 end->read == world_total(1 - side, s),
              "I2: stream %u ends with %s after %u bytes", s, smux_status_name(status), end->read);
         end->ended = 1;
     }

@@ -38,7 +38,6 @@ void inside_stream(smux_engine *engine, uint32_t id, uint64_t sent, uint64_t rec
 
 /* --- the past ------------------------------------------------------------------------------ */
 
-#define MAX_SCRATCH 1024
 #define MAX_STREAMS 4
 
 struct past_stream {
@@ -50,8 +49,6 @@ struct past_stream {
 
 struct past {
     smux_engine engine;
-    struct smux__chunk scratch;
-    uint8_t bytes[MAX_SCRATCH];
     struct past_stream streams[MAX_STREAMS];
     unsigned num_streams;
 };
@@ -72,15 +69,16 @@ static uint64_t hash_outbox(const struct smux__outbox *outbox)
     return hash;
 }
 
-/* All that is sent was copied into the scratch chunk, which keeps it. */
-static void hide_scratch(struct smux__chunk *scratch, struct past *past)
+/* All that is sent was copied into the scratch chunk, which keeps it and has room for much more. Of
+ * the chunk it only matters that it is there. */
+static void hide_scratch(struct smux__outbox *outbox)
 {
-    must(scratch->end <= MAX_SCRATCH, "too much was sent to hide it");
-    past->scratch = *scratch;
-    memcpy(past->bytes, scratch->base, scratch->end);
-    memset(scratch->base, 0, scratch->end);
-    scratch->end = 0;
-    scratch->refs = 1;
+    static struct smux__chunk any;
+
+    if (outbox->scratch != NULL) {
+        must(outbox->scratch->end <= SMUX__SCRATCH_LEN / 2, "too much was sent to hide it");
+        outbox->scratch = &any;
+    }
 }
 
 static void hide_decoder(struct smux__decoder *decoder)
@@ -194,9 +192,7 @@ uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_pa
              engine->config.keepalive_interval_ms == SMUX_OFF,
          "a timeout depends on what is hidden");
     hide_streams(engine, now_us, past);
-    if (engine->outbox.scratch != NULL) {
-        hide_scratch(engine->outbox.scratch, past);
-    }
+    hide_scratch(&engine->outbox);
     memset(engine->outbox.pieces, 0, sizeof(engine->outbox.pieces));
     engine->outbox.packing = NULL;
     engine->outbox.head = 0;
@@ -218,8 +214,4 @@ void inside_show_past(smux_engine *engine, const struct inside_past *in_past)
 
     *engine = past->engine;
     show_streams(past);
-    if (engine->outbox.scratch != NULL) {
-        *engine->outbox.scratch = past->scratch;
-        memcpy(engine->outbox.scratch->base, past->bytes, past->scratch.end);
-    }
 }
