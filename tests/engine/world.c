@@ -20,7 +20,7 @@ void world_begin(const struct scope *scope)
     smux_config_init(&config);
     config.version = scope->version;
     config.max_frame_size = 2;
-    config.max_stream_buffer = 3;
+    config.max_stream_buffer = scope->window;
     config.max_receive_buffer = 5;
     config.max_send_buffer = 1; /* keeps no memory for later, whose old content would differ */
     config.keepalive_interval_ms = SMUX_OFF;

@@ -2,7 +2,7 @@
  * world.h - a small world for a search through all that can happen in it: two engines, their
  * applications and what is between them, as a state that can be saved, brought back and compared.
  *
- * Frames have at most 2 bytes, windows 3, the budget of an end 5. Each step does what it says if
+ * Frames have at most 2 bytes, the budget of an end 5. Each step does what it says if
  * that is possible now, and leaves everything as it is otherwise.
  */
 #ifndef ENGINE_WORLD_H
@@ -24,6 +24,7 @@ struct scope {
     unsigned streams;             /**< that the client opens */
     uint8_t bytes[WORLD_STREAMS]; /**< the client writes, 2 at a time */
     uint8_t answer;               /**< bytes the server writes on each stream */
+    uint8_t window;               /**< that each end offers */
     bool direct;                  /**< the engine's own memory is read into: no copy */
 };
 
