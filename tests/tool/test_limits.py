@@ -149,6 +149,26 @@ def L2_streams_in_one_burst():
 
 
 @test
+def a_refusal_is_told_with_the_limit_that_caused_it():
+    """Not with one that acted earlier in the session."""
+    process = server(Target(echo).address, "--max-streams-per-session", "4", "--accept-backlog",
+                     "2")
+    peer = Peer(process.address)
+    for stream in (3, 5, 7, 9):
+        peer.send(SYN, stream)
+        peer.echo(stream)
+    peer.send(SYN, 11)
+    expect(peer.frame()[:2], (FIN, 11), "refusal of the fifth stream")
+    process.wait_log("stream.refused .*streams=1 hint=.raise --max-streams-per-session")
+    for stream in (3, 5, 7, 9):
+        peer.send(FIN, stream)
+        expect(peer.frame()[:2], (FIN, stream), "end of a stream")
+    peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 13 + 2 * i) for i in range(4)))
+    process.wait_log("stream.refused .*streams=2 hint=.raise --accept-backlog")
+    expect_limits(process, refused_streams=1, refused_backlog=2)
+
+
+@test
 def L6_useless_frames():
     process = server(Target(echo).address)
     peer = Peer(process.address)
@@ -337,6 +357,31 @@ def L19_half_that_goes_silent():
     expect(peer.frame(), (FIN, 3, b""), "end of the stream")
     process.wait_log("stream.close .*half-close timeout")
     expect_limits(process, ended_half_close=1)
+
+
+@test
+def L19_answer_that_is_not_credited():
+    """Nobody but the library waits for this one: the target has ended, and its relay is over."""
+    window, more = 256 * 1024, 40000
+
+    def serve(connection):
+        read_all(connection)
+        connection.sendall(bytes(window + more))
+
+    process = server(Target(serve).address, "--half-close-timeout", "0.3", "--smuxver", "2",
+                     "--keepalive", "0")
+    peer = Peer(process.address, version=2)
+    peer.socket.settimeout(10)  # which no sign of life prolongs
+    peer.send(SYN, 3)
+    peer.send(FIN, 3)
+    got = 0
+    command = PSH
+    while command != FIN:
+        command, _, payload = peer.frame()
+        got += len(payload) if command == PSH else 0
+    expect(got, window, "bytes of the answer")
+    process.wait_log("stream.close .*down=0 .*reason=end")
+    expect_limits(process, aborted_half_close=1)
 
 
 @test

@@ -40,6 +40,13 @@ struct link_ops {
     void (*room)(struct link *link);
 };
 
+/* Streams that the library has refused since the session began. */
+struct link_refusals {
+    uint64_t all;
+    uint64_t for_memory;
+    uint64_t for_streams; /* max_remote_streams was reached */
+};
+
 enum link_state {
     LINK_UP,
     LINK_RETIRED,
@@ -72,7 +79,7 @@ struct link {
     uint64_t paused_since_ms; /* receiving stopped: the budget is used up; 0 = it goes on */
     bool pause_told;
     bool silence_told;
-    uint64_t refusals_told; /* of streams, by the library */
+    struct link_refusals refusals_told;
     char peer[ADDRESS_TEXT];
 };
 

@@ -89,27 +89,38 @@ static void check_silence(struct link *link, uint64_t now)
     }
 }
 
-/* The option to raise. */
-static const char *refusal_hint(const struct smux_session_stats *stats)
+static struct link_refusals refusals_of(const struct link *link)
 {
-    if (stats->limits[SMUX_LIMIT_REFUSED_MEMORY] > 0) {
+    struct smux_session_stats stats;
+
+    smux_engine_stats(link->engine, &stats);
+    return (struct link_refusals){
+        .all = stats.streams_refused,
+        .for_memory = stats.limits[SMUX_LIMIT_REFUSED_MEMORY],
+        .for_streams = stats.limits[SMUX_LIMIT_REFUSED_STREAMS],
+    };
+}
+
+/* The option to raise for what was refused meanwhile: what a limit did earlier is told already. */
+static const char *refusal_hint(const struct link_refusals *now, const struct link_refusals *told)
+{
+    if (now->for_memory > told->for_memory) {
         return "out of memory";
     }
-    return stats->limits[SMUX_LIMIT_REFUSED_STREAMS] > 0 ? "raise --max-streams-per-session"
-                                                         : "raise --accept-backlog";
+    return now->for_streams > told->for_streams ? "raise --max-streams-per-session"
+                                                : "raise --accept-backlog";
 }
 
 /* The library refuses without asking: over its limits a stream must cost nothing. */
 static void check_refusals(struct link *link)
 {
-    struct smux_session_stats stats;
+    struct link_refusals now = refusals_of(link);
 
-    smux_engine_stats(link->engine, &stats);
-    if (stats.streams_refused > link->refusals_told) {
+    if (now.all > link->refusals_told.all) {
         LOG_EVENT(LEVEL_WARN, "session", "stream.refused", LOG_U64("id", link->id),
-                  LOG_U64("streams", stats.streams_refused - link->refusals_told),
-                  LOG_STR("hint", refusal_hint(&stats)));
-        link->refusals_told = stats.streams_refused;
+                  LOG_U64("streams", now.all - link->refusals_told.all),
+                  LOG_STR("hint", refusal_hint(&now, &link->refusals_told)));
+        link->refusals_told = now;
     }
 }
 
