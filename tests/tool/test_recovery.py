@@ -90,6 +90,21 @@ def a_killed_server_resets_connections_to_the_target():
 
 
 @test
+def a_target_that_is_reached_too_late_is_reset():
+    """The kernel has connected to it, and the session ends before the server looks."""
+    ends = []
+    target = Target(lambda connection: ends.append(ends_with_reset(connection)))
+    back = server(target.address)
+    for _ in range(20):
+        with connect(back.address) as s:
+            s.sendall(struct.pack("<BBHI", 1, 0, 0, 3))
+    back.wait_log("session.down", count=20)
+    wait_until(lambda: len(ends) == target.accepted, what="ends at the target")
+    expect(len(ends) > 0, True, "the target was reached")
+    expect(set(ends), {True}, "each is told by an error")
+
+
+@test
 def frozen_server_is_noticed():
     """A server that does nothing any more, while its kernel keeps the connection."""
     target = Target(echo)
