@@ -3,6 +3,7 @@ leaves others alone. test_limits.c has those of the library, with their exact va
 
 ctest-timeout: 120
 """
+from libfaults import Plan
 from libtunnel import *
 
 SYN, FIN, PSH, NOP, UPD = range(5)
@@ -382,6 +383,35 @@ def L19_answer_that_is_not_credited():
     expect(got, window, "bytes of the answer")
     process.wait_log("stream.close .*down=0 .*reason=end")
     expect_limits(process, aborted_half_close=1)
+
+
+@test
+def L23_many_streams_are_served_in_many_turns():
+    """And so they end: other sessions have their turn in between."""
+    n, turns = 640, 10
+    plan = Plan()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(n)  # its kernel connects, and nothing happens there
+        process = Process([tool(), "server", "-l", "127.0.0.1:0", "--quiet=streams", "-t",
+                           format_address(silent.getsockname())], env=plan.environment())
+        process.address = listening(process)
+        peer = Peer(process.address)
+        idle = process.fds()
+        peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i) for i in range(n)))
+        wait_until(lambda: process.fds() >= idle + n, what="streams with a target")
+        time.sleep(0.2)
+
+        def turns_of(action, what):
+            before = plan.calls("EPOLL_WAIT")
+            action()
+            wait_until(lambda: plan.calls("EPOLL_WAIT") - before >= turns, 3, what)
+
+        frames = (struct.pack("<BBHI", 1, PSH, 1, 3 + 2 * i) + b"x" for i in range(n))
+        turns_of(lambda: peer.socket.sendall(b"".join(frames)), "turns for a byte on each stream")
+        wait_until(lambda: counters(process)["down"] == n, what="a byte for each target")
+        turns_of(lambda: reset(peer.socket), "turns for the end")
+        wait_until(lambda: counters(process)["streams"] == 0, what="end of all streams")
 
 
 @test

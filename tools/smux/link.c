@@ -20,6 +20,11 @@
  * only serves its kernel to take the last bytes. */
 #define LINGER_MS 5000
 
+/* Streams that are served in one turn, and streams that are told of the end. Each costs some system
+ * calls, those that break off a connection the longest, and a peer can have thousands. */
+#define SERVE_TURN 32
+#define END_TURN   8
+
 static const char *component(const struct link *link)
 {
     return link->app->ops->name;
@@ -35,6 +40,13 @@ static uint64_t now_ms(const struct link *link)
 static void on_timer_closed(uv_handle_t *handle)
 {
     free(handle->data);
+}
+
+static void on_work_closed(uv_handle_t *handle)
+{
+    struct link *link = handle->data;
+
+    uv_close((uv_handle_t *)&link->timer, on_timer_closed);
 }
 
 static void link_free(struct link *link)
@@ -57,7 +69,7 @@ static void link_free(struct link *link)
     sources_release(&app->sources, link->source);
     bench_peer_free(link->bench);
     smux_conn_free(link->conn);
-    uv_close((uv_handle_t *)&link->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&link->work, on_work_closed);
     app_check_drained(app);
 }
 
@@ -129,14 +141,50 @@ static void link_dispatch(struct link *link, smux_estream *stream, unsigned even
     }
 }
 
-/* Tells every relay, which delivers what arrived complete, and may end with others. */
-static void end_relays(struct link *link)
+/* Takes up a stream of the peer, or passes an event on; false when there is none. */
+static bool link_serve_one(struct link *link)
 {
-    struct relay *next;
+    smux_estream *stream;
+    unsigned events;
 
-    for (struct relay *relay = link->relays; relay != NULL; relay = next) {
-        next = relay->next;
+    if (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
+        link_take_stream(link, stream);
+        return true;
+    }
+    stream = smux_engine_next_ready(link->engine, &events);
+    if (stream != NULL) {
+        link_dispatch(link, stream, events);
+    }
+    return stream != NULL;
+}
+
+/* Tells a relay of the end, which delivers what arrived complete and may end; false when all know. */
+static bool link_end_one(struct link *link)
+{
+    struct relay *relay = link->untold;
+
+    if (relay != NULL) {
+        link->untold = relay->next;
         relay_on_session_end(relay);
+    }
+    return relay != NULL;
+}
+
+static void on_work(uv_idle_t *work);
+
+/* Does the work of a turn, and sees to it that the rest is done in later ones. */
+static void link_work(struct link *link)
+{
+    bool dead = link->state == LINK_DEAD;
+    bool more = true;
+
+    for (int i = dead ? END_TURN : SERVE_TURN; i > 0 && more; i--) {
+        more = dead ? link_end_one(link) : link_serve_one(link);
+    }
+    if (more) {
+        uv_idle_start(&link->work, on_work);
+    } else {
+        uv_idle_stop(&link->work);
     }
 }
 
@@ -154,20 +202,21 @@ static void link_end(struct link *link)
     if (owned && link->ops->down != NULL) {
         link->ops->down(link);
     }
-    end_relays(link);
+    link->untold = link->relays;
+    link_work(link);
 }
 
-static void link_serve(struct link *link)
+static void on_work(uv_idle_t *work)
 {
-    smux_estream *stream;
-    unsigned events;
+    struct link *link = work->data;
 
-    while (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
-        link_take_stream(link, stream);
+    link->pins++;
+    if (link->state == LINK_DEAD || smux_engine_error(link->engine) == SMUX_OK) {
+        link_work(link);
+    } else {
+        uv_idle_stop(work); /* on_ready() comes, and tells the reason first */
     }
-    while ((stream = smux_engine_next_ready(link->engine, &events)) != NULL) {
-        link_dispatch(link, stream, events);
-    }
+    link_unpin(link);
 }
 
 static void on_ready(smux_conn *conn, void *user)
@@ -177,11 +226,11 @@ static void on_ready(smux_conn *conn, void *user)
     (void)conn;
     link->pins++;
     link_check_greeting(link);
-    if (smux_engine_error(link->engine) == SMUX_OK) {
-        memory_check(link->app);
-        link_serve(link);
-    } else {
+    if (smux_engine_error(link->engine) != SMUX_OK) {
         link_end(link);
+    } else if (!uv_is_active((uv_handle_t *)&link->work)) {
+        memory_check(link->app);
+        link_work(link);
     }
     link_unpin(link);
 }
@@ -216,6 +265,8 @@ static void link_enlist(struct link *link)
     link->since_ms = now_ms(link);
     uv_timer_init(&app->loop, &link->timer);
     link->timer.data = link;
+    uv_idle_init(&app->loop, &link->work);
+    link->work.data = link;
 }
 
 /* Makes connection and engine, and joins them to the loop; on failure all of it is gone but the
@@ -405,6 +456,9 @@ void link_add_relay(struct link *link, struct relay *relay)
 
 void link_remove_relay(struct link *link, struct relay *relay)
 {
+    if (link->untold == relay) {
+        link->untold = relay->next;
+    }
     *relay->link_at = relay->next;
     if (relay->next != NULL) {
         relay->next->link_at = relay->link_at;

@@ -8,6 +8,9 @@
  * itself stays until its last relay is over: data that arrived complete is still delivered.
  * A retired link takes no new streams and drains when its relays are over.
  *
+ * What a peer can make happen all at once, many streams with news or the end of them all, is worked
+ * off in turns, so that other sessions have theirs in between.
+ *
  * Output is not flushed at each write but once a turn of the loop, see app.h: frames of all
  * relays that had something to say leave in one system call.
  */
@@ -73,6 +76,8 @@ struct link {
     struct source *source; /* counted until the last relay is over; or NULL */
     struct relay *relays;
     uint32_t n_relays;
+    struct relay *untold;     /* of a dead link: the first that has not been told of the end */
+    uv_idle_t work;           /* active while a turn has left something over */
     struct bench_peer *bench; /* serves the streams instead of relays, or NULL */
     uv_timer_t timer;         /* until the first frame */
     uint64_t drained_ms;      /* when a drain had sent everything */
