@@ -56,6 +56,7 @@ void attack_empty_frames(struct peer *peer);
 void attack_nop_flood(struct peer *peer);
 void attack_fin_repeated(struct peer *peer);
 void attack_fin_unknown(struct peer *peer);
+void attack_many_streams(struct peer *peer);
 
 /* data.c */
 void attack_tiny_frames(struct peer *peer);
@@ -103,5 +104,6 @@ void trap_8_data_after_our_fin(struct peer *peer);
 void trap_9_two_writers(struct peer *peer);
 void trap_10_stops_with_window(struct peer *peer);
 void trap_11_never_updates(struct peer *peer);
+void trap_bulk(struct peer *peer);
 
 #endif

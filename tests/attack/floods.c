@@ -6,9 +6,10 @@
 
 enum {
     FIRST_ID = 3,
-    ROUND = 400,      /* opens a paced flood does at once, well below what may wait to be refused */
-    ROUND_MS = 6,     /* and the time it gives the victim to refuse them */
-    RAPID_AHEAD = 500 /* opens that a rapid open-and-close is ahead of its victim's answers */
+    ROUND = 400,  /* opens a paced flood does at once, well below what may wait to be refused */
+    ROUND_MS = 6, /* and the time it gives the victim to refuse them */
+    RAPID_AHEAD = 500, /* opens that a rapid open-and-close is ahead of its victim's answers */
+    MANY = 2000
 };
 
 void attack_syn_flood(struct peer *peer)
@@ -74,5 +75,19 @@ void attack_fin_unknown(struct peer *peer)
     uint32_t id = FIRST_ID;
     while (peer_fin(peer, id)) {
         id += 2;
+    }
+}
+
+/* Nine bytes for a system call of the victim, at thousands of descriptors, and in the end all of
+ * them are to be closed at once. */
+void attack_many_streams(struct peer *peer)
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        peer_open(peer, FIRST_ID + 2 * i, 'H');
+    }
+    while (peer_wait(peer, ROUND_MS)) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            peer_psh(peer, FIRST_ID + 2 * i, 1);
+        }
     }
 }

@@ -38,6 +38,7 @@ const struct attack attacks[] = {
     {"malformed", "R1 R3 FRM-5..8 RCV-1", BOTH, SENDS | WORKS, "SMUX_EPROTO", NULL, 0, attack_malformed},
     {"wrong-version", "FRM-5 VER-4", BOTH, 0, "SMUX_EPROTO", NULL, 0, attack_wrong_version},
     {"reset-churn", "END-3 I11 I12", BOTH, SENDS | CROWD | WORKS, NULL, NULL, 0, attack_reset_churn},
+    {"many-streams", "L23", BOTH, BESIDE | WORKS, NULL, NULL, 0, attack_many_streams},
     {"connects", "L14 L15", BOTH, CONNECTS, NULL, NULL, 0, attack_connects},
 
     {"trap-1", "TRAP-1", BOTH, TRAP | BESIDE, NULL, NULL, 0, trap_1_unknown_and_closed_ids},
@@ -52,6 +53,7 @@ const struct attack attacks[] = {
     {"trap-9", "TRAP-9", V2, TRAP | BESIDE, NULL, NULL, 0, trap_9_two_writers},
     {"trap-10", "TRAP-10", V2, TRAP | BESIDE, NULL, NULL, 0, trap_10_stops_with_window},
     {"trap-11", "TRAP-11", V2, TRAP | BESIDE | SENDS, NULL, NULL, 0, trap_11_never_updates},
+    {"bulk", "L23", V1, TRAP | WORKS, NULL, NULL, 0, trap_bulk},
     {0},
 };
 /* clang-format on */

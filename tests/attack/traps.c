@@ -13,6 +13,7 @@ enum {
     ROUND_MS = 10,
     BURST = 2050, /* NOPs that Go may have queued while we did not read */
     MESSAGE = 1000,
+    BLOCK = 32768, /* payload of a frame of bulk data */
     ENDLESS_IDS = 100
 };
 
@@ -197,5 +198,13 @@ void trap_11_never_updates(struct peer *peer)
     }
     if (peer->payload != WINDOW) {
         peer_blame(peer, "%u bytes came, the window has %d", (unsigned)peer->payload, WINDOW);
+    }
+}
+
+/* Nothing but a busy client: what it does to others is the measure for attacks of the same rate. */
+void trap_bulk(struct peer *peer)
+{
+    peer_open(peer, FIRST_ID, 'F');
+    while (peer_psh(peer, FIRST_ID, BLOCK)) {
     }
 }
