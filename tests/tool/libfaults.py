@@ -25,6 +25,11 @@ def short(n):
     return 10000 + n
 
 
+def slow(ms):
+    """Not an error: the call takes so long. For those that transfer nothing."""
+    return 20000 + ms
+
+
 class Plan:
     def __init__(self):
         if not os.path.exists(LIBRARY):

@@ -3,7 +3,7 @@ leaves others alone. test_limits.c has those of the library, with their exact va
 
 ctest-timeout: 120
 """
-from libfaults import Plan
+from libfaults import Plan, slow
 from libtunnel import *
 
 SYN, FIN, PSH, NOP, UPD = range(5)
@@ -333,6 +333,27 @@ def L17_dials_at_once():
         time.sleep(0.1)
         expect(process.fds() - before, 256, "dials at once")
         expect(counters(process)["streams"], 300, "the others wait")
+
+
+@test
+def L17_dials_that_take_the_processor_long():
+    """As connecting does when few ports are free: others have their turn after each."""
+    n = 64
+    plan = Plan()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(n)
+        process = Process([tool(), "server", "-l", "127.0.0.1:0", "--quiet=streams", "-t",
+                           format_address(silent.getsockname())], env=plan.environment())
+        process.address = listening(process)
+        peer = Peer(process.address)
+        plan.fail("CONNECT", 1, slow(2), times=0)
+        before = plan.calls("EPOLL_WAIT")
+        peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i) for i in range(n)))
+        wait_until(lambda: plan.calls("CONNECT") == n, what="dials")
+        turns = plan.calls("EPOLL_WAIT") - before
+        if turns < n - 1:
+            raise AssertionError("%d dials in %d turns" % (n, turns))
 
 
 @test

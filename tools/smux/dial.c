@@ -10,8 +10,10 @@
 
 #include "values.h"
 
-/* Dials begun within a millisecond of the loop's time, which is a turn or more. */
+/* Dials begun within a millisecond of the loop's time, which is a turn or more; and none after this
+ * time: connecting takes long once the kernel has to search for a free port. */
 #define DIALS_PER_TURN 16
+#define DIAL_TURN_NS   500000u
 
 /* A Unix socket whose backlog is full cannot be waited for; look again after this time. */
 #define BUSY_RETRY_MS 20
@@ -79,8 +81,9 @@ static bool queue_may_start(struct dial_queue *queue, uint64_t now_ms)
     if (queue->turn_ms != now_ms) {
         queue->turn_ms = now_ms;
         queue->turn_n = 0;
+        queue->turn_ns = uv_hrtime();
     }
-    return queue->turn_n++ < DIALS_PER_TURN;
+    return queue->turn_n++ < DIALS_PER_TURN && uv_hrtime() - queue->turn_ns < DIAL_TURN_NS;
 }
 
 /* --- ending ------------------------------------------------------------------------------ */

@@ -29,6 +29,7 @@ struct dial_queue {
     size_t bytes;       /* memory of all dials */
     unsigned turn_n;    /* begun at the time `turn_ms` of the loop */
     uint64_t turn_ms;
+    uint64_t turn_ns; /* when the first of these was begun */
 };
 
 /*

@@ -7,7 +7,8 @@
  * epoll_wait does, whoever calls it.
  *
  * `from` is the first call that fails, counted from 1, 0 for none; `times` how many do, 0 for all
- * from there. `how` is the errno; SHORT and a number lets one call transfer no more than that.
+ * from there. `how` is the errno; SHORT and a number lets one call transfer no more than that, SLOW
+ * and a number lets it succeed after so many milliseconds.
  */
 #define _GNU_SOURCE 1
 
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #define SHORT 10000 /* + the number of bytes */
+#define SLOW  20000 /* + milliseconds; for calls that transfer nothing */
 
 /* In the order of CALLS in libfaults.py. */
 enum call {
@@ -131,6 +133,9 @@ static bool fails(enum call call, const void *caller)
     if (how > 0 && how < SHORT) {
         errno = how;
         return true;
+    }
+    if (how >= SLOW) {
+        (void)usleep((useconds_t)(how - SLOW) * 1000);
     }
     return false;
 }
