@@ -118,10 +118,11 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
 
 /* --- the application's calls ------------------------------------------------------------- */
 
-/* What reading reports when there is no data. */
+/* What reading reports when there is no data. An end of file stays, whatever becomes of the other
+ * direction [FIN-2]; unless it is the application that gives the stream up. */
 static int read_status(const smux_engine *e, const struct smux_estream *stream)
 {
-    if (stream->error != SMUX_OK) {
+    if (stream->error != SMUX_OK && !smux__stream_is(stream, STREAM_EOF_TOLD)) {
         return stream->error;
     }
     if (smux__stream_is(stream, STREAM_FIN_RCVD)) {
@@ -130,11 +131,21 @@ static int read_status(const smux_engine *e, const struct smux_estream *stream)
     return e->error != SMUX_OK ? e->error : SMUX_EAGAIN;
 }
 
+static int tell_read_status(const smux_engine *e, struct smux_estream *stream)
+{
+    int status = read_status(e, stream);
+
+    if (status == SMUX_EOF) {
+        stream->flags |= STREAM_EOF_TOLD;
+    }
+    return status;
+}
+
 int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out_iov, int max_iov,
                       int *out_n)
 {
     *out_n = smux__queue_peek(&stream->traffic->in, out_iov, max_iov);
-    return *out_n > 0 ? SMUX_OK : read_status(e, stream);
+    return *out_n > 0 ? SMUX_OK : tell_read_status(e, stream);
 }
 
 /* What follows when len bytes have left the receive queue. */
@@ -162,7 +173,7 @@ int smux_estream_read(smux_engine *e, smux_estream *stream, void *buf, size_t le
 
     if (stream->traffic->in.len == 0 || len == 0) {
         *out_len = 0;
-        return len == 0 ? SMUX_OK : read_status(e, stream);
+        return len == 0 ? SMUX_OK : tell_read_status(e, stream);
     }
     do { /* there may be more when memory was released */
         size_t n = smux__queue_read(&stream->traffic->in, &e->pool, (uint8_t *)buf + done,

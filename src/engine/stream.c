@@ -592,6 +592,7 @@ int smux_estream_shutdown(smux_engine *e, smux_estream *stream)
 void smux_estream_abort(smux_engine *e, smux_estream *stream, int status)
 {
     smux__engine_enter(e);
+    stream->flags &= ~(uint32_t)STREAM_EOF_TOLD;
     smux__stream_abort(e, stream, status);
 }
 

@@ -58,7 +58,8 @@ enum smux__stream_flag {
     STREAM_TOLD = 1 << 24,        /* the peer told us a window */
     STREAM_IN_FRESH = 1 << 25,    /* in the scheduler among the fresh ones */
     STREAM_IS_READ = 1 << 26,     /* the peer consumed something */
-    STREAM_UNHEARD = 1 << 27      /* nothing arrived for it but its SYN */
+    STREAM_UNHEARD = 1 << 27,     /* nothing arrived for it but its SYN */
+    STREAM_EOF_TOLD = 1 << 28     /* its reader was told of the end of file */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an

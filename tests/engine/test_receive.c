@@ -465,6 +465,25 @@ START_TEST(RCV_18_update_ahead_of_what_was_sent_aborts_the_stream)
 }
 END_TEST
 
+/* What was received is complete, and stays so; only writing fails. */
+START_TEST(FIN_2_end_of_file_stays_when_the_stream_is_aborted_later)
+{
+    smux_estream *stream;
+    struct wire w;
+    size_t len;
+
+    stream = start_client(&w, 2, _i);
+    wire_psh(&w, 3, 10);
+    wire_fin(&w, 3);
+    expect_read(&w, stream, 10);
+    expect_status(&w, stream, SMUX_EOF);
+    wire_upd(&w, 3, 1, 65536);
+    expect_status(&w, stream, SMUX_EOF);
+    ck_assert_int_eq(smux_estream_write(w.engine, stream, "x", 1, &len), SMUX_ECONSUMED);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(RCV_19_window_above_the_maximum_is_clamped)
 {
     static const uint32_t windows[] = {0x80000000, 0xffffffff};
@@ -513,6 +532,7 @@ int main(void)
     add_every_split(tc, RCV_15_update_for_an_unknown_id_is_ignored);
     add_every_split(tc, RCV_16_update_opens_the_window);
     add_every_split(tc, RCV_17_older_update_is_ignored);
+    add_every_split(tc, FIN_2_end_of_file_stays_when_the_stream_is_aborted_later);
     add_every_split(tc, RCV_18_update_ahead_of_what_was_sent_aborts_the_stream);
     add_every_split(tc, RCV_19_window_above_the_maximum_is_clamped);
     suite_add_tcase(suite, tc);
