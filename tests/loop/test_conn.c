@@ -151,6 +151,31 @@ START_TEST(L23_one_turn_receives_a_bounded_amount)
 }
 END_TEST
 
+START_TEST(L23_one_turn_decodes_a_bounded_number_of_frames)
+{
+    static uint8_t frames[256 * 1024];
+    struct smux_transport ends[2];
+    struct smux_session_stats stats;
+    struct smux_iov iov = {frames, sizeof frames};
+    size_t len = 0;
+
+    while (len < sizeof frames) {
+        len += put_header(frames + len, 1, CMD_FIN, 0, 2);
+    }
+    ck_assert_int_eq(smux_transport_pair(sizeof frames, ends), SMUX_OK);
+    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &len), SMUX_OK);
+    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    smux_conn_on_readable(echo.conn);
+    smux_engine_stats(smux_conn_engine(echo.conn), &stats);
+    ck_assert_uint_ge(stats.frames_in.fin, 2048);
+    ck_assert_uint_lt(stats.frames_in.fin, 2048 + 65536 / 8); /* what one read may bring */
+    smux_conn_on_readable(echo.conn);
+    smux_engine_stats(smux_conn_engine(echo.conn), &stats);
+    ck_assert_uint_ge(stats.frames_in.fin, 4096);
+    smux_transport_close(&ends[1]);
+}
+END_TEST
+
 /** An owner that notices being told, and nothing else. */
 static void count_turns(smux_conn *conn, void *user)
 {
@@ -518,6 +543,7 @@ static TCase *data_tests(void)
     tcase_add_loop_test(tc, a_stream_without_data_ends_in_order, 0, ALL_LINKS);
     tcase_add_loop_test(tc, an_idle_connection_does_not_wake_the_loop, 0, 2);
     tcase_add_test(tc, L23_one_turn_receives_a_bounded_amount);
+    tcase_add_test(tc, L23_one_turn_decodes_a_bounded_number_of_frames);
     tcase_add_test(tc, BKT_4_owner_is_told_of_frames_that_its_reading_lets_in);
     return tc;
 }
