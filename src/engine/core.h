@@ -8,6 +8,7 @@
  *   read.c      the application reads; credit for the peer
  *   tune.c      how large a window should be
  *   write.c     the application writes
+ *   tray.c      small frames that a write lays out itself
  *   send.c      frames -> bytes out
  *   scheduler.c who sends next
  */
@@ -21,6 +22,7 @@
 #include "scheduler.h"
 #include "stream.h"
 #include "table.h"
+#include "tray.h"
 #include "tune.h"
 #include "wire.h"
 
@@ -144,7 +146,7 @@ struct smux_engine {
     uint32_t n_discards;
     uint32_t n_unanswered; /* our SYNs that nothing came back for */
     uint32_t n_unfinished; /* in the table, our FIN not formed */
-    uint64_t send_queued;  /* bytes in all send queues, loans excluded */
+    uint64_t send_queued;  /* bytes in all send queues and in the tray, loans excluded */
     uint64_t unread;       /* bytes sent on streams that the peer read nothing of yet */
     int64_t credit;        /* sum of stream_credit() [BKT-7] */
 
@@ -154,6 +156,7 @@ struct smux_engine {
     struct smux__stream_list control;  /* by `control_next`: first in, first out */
     struct smux__stream_list held;     /* by `control_next` [OPN-8] */
     struct smux__scheduler data;       /* those that may send payload */
+    struct smux__tray tray;            /* what leaves before those of the default class */
     struct smux__timer_list timers[TIMER_KINDS];
     struct smux__timer_list undated_timers; /* started with an old clock, of any kind */
     struct smux__refusals refusals;
@@ -452,12 +455,20 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream);
 
 /* --- write.c --- */
 
+/* Makes what a stream has in the tray a send queue, if it has something there. False without
+ * memory. */
+bool smux__stream_leave_tray(struct smux_engine *e, struct smux_estream *stream);
+
 /* Drops what was written and not yet formed into frames. */
 void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream);
 
 /* --- send.c --- */
 
 void smux__send_init(smux_engine *e);
+
+/* Decides anew what the tray takes: to be called when the version gets known, the session ends, or
+ * its limits change. */
+void smux__send_set_tray(smux_engine *e);
 
 /* Puts a stream into the lists in which its state wants it to be. */
 void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream);
@@ -538,6 +549,15 @@ static inline void smux__send_schedule_data(smux_engine *e, struct smux_estream 
         smux__send_schedule_now(e, stream);
     }
 }
+
+/* Tells whether a stream has payload that no frame was formed of. */
+static inline bool smux__send_has_payload(const struct smux_estream *stream)
+{
+    return stream->traffic->out.len > 0 || smux__stream_is(stream, STREAM_IN_TRAY);
+}
+
+/* Takes from the tray what a smaller window does not let go any more. */
+void smux__send_recall(smux_engine *e, struct smux_estream *stream);
 
 /* Notes that the peer has read from a stream, or will not any more [BKT-7]. */
 void smux__send_is_read(smux_engine *e, struct smux_estream *stream);

@@ -53,6 +53,7 @@ static bool judge_first(smux_engine *e, const struct smux__header *h)
 
     if (e->version == 0 && known && h->cmd <= SMUX__CMD_UPD) {
         e->version = h->version;
+        smux__send_set_tray(e);
     }
     if (known && h->version == e->version) {
         e->decoder.begun = true;

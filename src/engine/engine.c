@@ -34,6 +34,7 @@ static void set_throttle(smux_engine *e, bool on)
     e->throttled = on;
     e->max_queued = on && queue > SMUX__THROTTLED_BUDGET ? SMUX__THROTTLED_BUDGET : queue;
     e->queue_floor = on ? THROTTLED_QUEUE_FLOOR : QUEUE_FLOOR;
+    smux__send_set_tray(e);
     smux__engine_set_admission(e);
 }
 
@@ -165,7 +166,7 @@ static int judge_failure(smux_engine *e, int status)
         return status;
     }
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (stream->traffic->out.len > 0) {
+        if (smux__send_has_payload(stream)) {
             return status;
         }
     }
@@ -183,6 +184,7 @@ void smux__engine_fail(smux_engine *e, int status, const char *why)
     smux__text_init(&text, e->error_text, sizeof(e->error_text));
     smux__text_add(&text, why != NULL ? why : smux_strerror(e->error));
     smux__send_stop(e);
+    smux__send_set_tray(e);
     notify_all(e);
 }
 

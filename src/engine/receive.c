@@ -154,6 +154,7 @@ void smux__receive_upd(smux_engine *e, uint32_t id, uint32_t consumed, uint32_t 
             smux__send_is_read(e, stream);
         }
         smux__stream_timer_stop(stream, TIMER_HALF_CLOSE);
+        smux__send_recall(e, stream);
         smux__send_schedule(e, stream);
         smux__stream_settle(e, stream);
         break;

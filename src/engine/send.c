@@ -96,7 +96,7 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
 static bool fin_may_go(smux_engine *e, struct smux_estream *stream)
 {
     if ((stream->flags & (STREAM_FIN_WANTED | STREAM_FIN_SENT)) != STREAM_FIN_WANTED ||
-        stream->traffic->out.len > 0 || must_linger(e, stream)) {
+        smux__send_has_payload(stream) || must_linger(e, stream)) {
         return false;
     }
     smux__stream_timer_stop(stream, TIMER_LINGER);
@@ -201,6 +201,15 @@ void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
     }
     if (stream->traffic->out.len > 0 || smux__stream_timer_runs(stream)) {
         schedule_data(e, stream);
+    }
+}
+
+void smux__send_recall(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__stream_is(stream, STREAM_IN_TRAY) &&
+        smux__send_room(e, stream) < smux__tray_len(&e->tray, stream) &&
+        !smux__stream_leave_tray(e, stream)) {
+        smux__stream_abort(e, stream, SMUX_ENOMEM);
     }
 }
 
@@ -510,21 +519,78 @@ static void end_turn(smux_engine *e, struct smux_estream *stream)
     smux__stream_rest(e, stream);
 }
 
+/* A frame of the stream whose turn it is. */
+static bool form_turn(smux_engine *e)
+{
+    struct smux_estream *stream = smux__scheduler_next(&e->data);
+    uint32_t room = smux__send_room(e, stream);
+
+    if (room == 0) { /* others have used up the liberty of the first flights */
+        smux__send_schedule(e, stream);
+        return true;
+    }
+    if (!form_psh(e, stream, room)) {
+        return false;
+    }
+    tell_space(e, stream);
+    if (stream->traffic->out.len == 0 || !smux__send_may_go(e, stream)) {
+        end_turn(e, stream);
+    }
+    return true;
+}
+
+/* All that lies in the tray; its frames are complete. */
+static bool form_tray(smux_engine *e)
+{
+    if (smux__outbox_free_pieces(&e->outbox) == 0) {
+        return false;
+    }
+    struct smux_estream **last = e->tray.last;
+    struct smux__chunk *chunk = smux__tray_take(&e->tray);
+    struct smux_estream **owner = smux__tray_owners(chunk);
+    const uint8_t *frame = chunk->base;
+    uint32_t n = (uint32_t)(owner - last);
+    uint32_t payload = chunk->end - n * SMUX__HEADER_LEN;
+
+    smux__outbox_push(&e->outbox, chunk, frame, chunk->end);
+    smux__chunk_unref(&e->pool, chunk); /* it is the outbox's now */
+    e->send_queued -= payload;
+    e->stats.wire_out += chunk->end;
+    e->stats.payload_out += payload;
+    e->stats.frames_out.psh += n;
+    e->last_out_us = e->now_us;
+    e->payload_ends_at = e->stats.wire_out;
+    while (owner-- > last) {
+        struct smux_estream *stream = *owner;
+        uint32_t len = smux__header_load(frame).len;
+        frame += SMUX__HEADER_LEN + len;
+        stream->flags &= ~(uint32_t)(STREAM_IN_TRAY | STREAM_SILLY_OVER);
+        stream->sent += len;
+        e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
+        stream->last_sent_ms = e->now_ms;
+        if (smux__stream_is(stream, STREAM_FIN_WANTED)) {
+            smux__send_schedule(e, stream); /* its FIN may be next */
+        }
+    }
+    return true;
+}
+
+/* Only higher classes go before the tray: what is in the scheduler otherwise came later. */
+static bool tray_is_next(const smux_engine *e)
+{
+    return !smux__tray_is_empty(&e->tray) && e->data.busy >> (SMUX_PRIORITY_DEFAULT + 1) == 0;
+}
+
+static bool has_data(const smux_engine *e)
+{
+    return smux__scheduler_busy(&e->data) || !smux__tray_is_empty(&e->tray);
+}
+
 static bool form_data(smux_engine *e)
 {
-    while (smux__scheduler_busy(&e->data) && e->outbox.len < e->batch_limit) {
-        struct smux_estream *stream = smux__scheduler_next(&e->data);
-        uint32_t room = smux__send_room(e, stream);
-        if (room == 0) { /* others have used up the liberty of the first flights */
-            smux__send_schedule(e, stream);
-            continue;
-        }
-        if (!form_psh(e, stream, room)) {
+    while (has_data(e) && e->outbox.len < e->batch_limit) {
+        if (!(tray_is_next(e) ? form_tray(e) : form_turn(e))) {
             return false;
-        }
-        tell_space(e, stream);
-        if (stream->traffic->out.len == 0 || !smux__send_may_go(e, stream)) {
-            end_turn(e, stream);
         }
     }
     return true;
@@ -547,6 +613,16 @@ void smux__send_init(smux_engine *e)
     smux__scheduler_init(&e->data, turn(e));
 }
 
+void smux__send_set_tray(smux_engine *e)
+{
+    const struct smux_config *config = &e->config;
+    uint32_t of_stream = smux__min_u32(e->queue_floor, config->max_stream_send_buffer);
+    uint32_t of_frame = smux__min_u32(config->max_frame_size, SMUX__TRAY_MAX);
+    bool open = e->version != 0 && e->error == SMUX_OK;
+
+    e->tray.limit = open ? smux__min_u32(of_stream, of_frame) : 0;
+}
+
 /* --- the owner's calls ------------------------------------------------------------------- */
 
 int smux_estream_set_priority(smux_engine *e, smux_estream *stream, unsigned priority,
@@ -555,6 +631,7 @@ int smux_estream_set_priority(smux_engine *e, smux_estream *stream, unsigned pri
     if (priority > SMUX_PRIORITY_MAX || weight < 1 || weight > SMUX_WEIGHT_MAX) {
         return SMUX_EINVAL;
     }
+    (void)smux__stream_leave_tray(e, stream); /* without memory what lies there leaves as it is */
     smux__scheduler_set(&e->data, stream, priority, weight);
     return SMUX_OK;
 }
@@ -564,8 +641,8 @@ bool smux_engine_wants_write(const smux_engine *e)
     if (e->error != SMUX_OK || e->version == 0) {
         return false;
     }
-    return e->outbox.len > 0 || e->control.head != NULL || smux__scheduler_busy(&e->data) ||
-           e->nop_due || refusal_is_due(e);
+    return e->outbox.len > 0 || e->control.head != NULL || has_data(e) || e->nop_due ||
+           refusal_is_due(e);
 }
 
 int smux_engine_send_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov, uint64_t now_us)

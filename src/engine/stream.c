@@ -463,7 +463,7 @@ void smux__stream_break(smux_engine *e, struct smux_estream *stream, int status)
 /* One that was closed before misses nothing but what had still to be sent. */
 void smux__stream_truncate(smux_engine *e, struct smux_estream *stream, int status)
 {
-    if (!smux__stream_is(stream, STREAM_CLOSED) || stream->traffic->out.len > 0) {
+    if (!smux__stream_is(stream, STREAM_CLOSED) || smux__send_has_payload(stream)) {
         e->truncated = true;
     }
     smux__stream_break(e, stream, status);
@@ -642,7 +642,7 @@ void smux_estream_stats(const smux_engine *e, const smux_estream *stream,
     out_stats->bytes_read = stream->received - smux__stream_unread(stream);
     out_stats->bytes_out = stream->sent;
     out_stats->unread = smux__stream_unread(stream);
-    out_stats->unsent = stream->traffic->out.len;
+    out_stats->unsent = stream->traffic->out.len + smux__tray_len(&e->tray, stream);
     out_stats->send_window = room;
     out_stats->recv_window = e->version == 2 && !over ? stream->advertised : 0;
     out_stats->blocked_on_window = stream->traffic->out.len > 0 && room == 0;

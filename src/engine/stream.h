@@ -59,7 +59,8 @@ enum smux__stream_flag {
     STREAM_IN_FRESH = 1 << 25,    /* in the scheduler among the fresh ones */
     STREAM_IS_READ = 1 << 26,     /* the peer consumed something */
     STREAM_UNHEARD = 1 << 27,     /* nothing arrived for it but its SYN */
-    STREAM_EOF_TOLD = 1 << 28     /* its reader was told of the end of file */
+    STREAM_EOF_TOLD = 1 << 28,    /* its reader was told of the end of file */
+    STREAM_IN_TRAY = 1 << 29      /* all that it has to send is a frame in the tray */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an

@@ -81,6 +81,66 @@ static bool is_little(const smux_engine *e, const struct smux_estream *stream, s
     return len > 0 && len <= floor && stream->traffic->out.len <= floor - len;
 }
 
+/* --- the tray ---------------------------------------------------------------------------- */
+
+/* Whether the window is wide open for so many bytes. */
+static inline bool has_much_room(const smux_engine *e, const struct smux_estream *stream,
+                                 size_t len)
+{
+    uint32_t inflight = (uint32_t)stream->sent - stream->window.acked;
+
+    return e->version == 1 ||
+           ((uint64_t)inflight + len < stream->window.wnd && !smux__send_is_held_back(e, stream));
+}
+
+/* Whether a write is the next frame to leave, see tray.h. What is rare goes the long way. */
+static inline bool is_for_tray(const smux_engine *e, const struct smux_estream *stream, size_t len)
+{
+    const uint32_t special =
+        STREAM_GUARDED | STREAM_SYN_DUE | STREAM_FIN_WANTED | STREAM_IN_DATA | STREAM_IN_TRAY;
+
+    return len - 1 < e->tray.limit && !smux__scheduler_busy(&e->data) &&
+           (stream->flags & (STREAM_IN_TABLE | special)) == STREAM_IN_TABLE &&
+           stream->priority == SMUX_PRIORITY_DEFAULT && stream->traffic->out.tail == NULL &&
+           has_much_room(e, stream, len);
+}
+
+bool smux__stream_leave_tray(smux_engine *e, struct smux_estream *stream)
+{
+    if (!smux__stream_is(stream, STREAM_IN_TRAY)) {
+        return true;
+    }
+    const uint8_t *payload = smux__tray_frame(&e->tray, stream) + SMUX__HEADER_LEN;
+    uint32_t len = smux__tray_len(&e->tray, stream);
+    if (!smux__stream_engage(e, stream)) {
+        return false;
+    }
+    if (smux__queue_append(&stream->traffic->out, &e->pool, payload, len, false) < len) {
+        smux__stream_rest(e, stream); /* nothing was appended: it would be one chunk */
+        return false;
+    }
+    smux__tray_remove(&e->tray, &e->pool, stream);
+    smux__send_schedule_data(e, stream);
+    return true;
+}
+
+/* Adds to what a stream has in the tray, if that is the last frame there. */
+static bool extend_in_tray(smux_engine *e, struct smux_estream *stream, const void *data,
+                           size_t len)
+{
+    const uint32_t both = STREAM_IN_TRAY | STREAM_FIN_WANTED;
+
+    if ((stream->flags & both) != STREAM_IN_TRAY ||
+        !has_much_room(e, stream, smux__tray_len(&e->tray, stream) + len) ||
+        !smux__tray_extend(&e->tray, stream, data, len, e->tray.limit)) {
+        return false;
+    }
+    e->send_queued += len;
+    return true;
+}
+
+/* --- writing by copying ------------------------------------------------------------------ */
+
 /* SMUX_OK with space > 0, of up to `len` bytes or more, or why nothing can be written. */
 static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_t len,
                               uint32_t *out_space)
@@ -88,6 +148,9 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
     int status = write_status(e, stream);
 
     smux__engine_enter(e);
+    if (status == SMUX_OK && len > 0 && !smux__stream_leave_tray(e, stream)) {
+        status = SMUX_ENOMEM;
+    }
     if (status != SMUX_OK) {
         return status;
     }
@@ -100,9 +163,15 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
     return SMUX_OK;
 }
 
-int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, size_t len,
+/* What does not go into the tray. */
+static int write_queue(smux_engine *e, struct smux_estream *stream, const void *data, size_t len,
                        size_t *out_len)
 {
+    if (extend_in_tray(e, stream, data, len)) {
+        smux__engine_enter(e);
+        *out_len = len;
+        return SMUX_OK;
+    }
     uint32_t space = 0;
     int status = begin_write(e, stream, len, &space);
 
@@ -124,6 +193,21 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
     }
     e->send_queued += *out_len;
     smux__send_schedule_data(e, stream);
+    return SMUX_OK;
+}
+
+int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, size_t len,
+                       size_t *out_len)
+{
+    if (!is_for_tray(e, stream, len) ||
+        (!smux__tray_has_room(&e->tray, len) && !smux__tray_prepare(&e->tray, &e->pool))) {
+        return write_queue(e, stream, data, len, out_len);
+    }
+    struct smux__header header = {(uint8_t)e->version, SMUX__CMD_PSH, (uint16_t)len, stream->id};
+    smux__tray_add(&e->tray, stream, header, data);
+    smux__engine_enter(e);
+    e->send_queued += len;
+    *out_len = len;
     return SMUX_OK;
 }
 
@@ -179,7 +263,7 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
         return SMUX_EINVAL;
     }
     struct smux__chunk *loan = NULL;
-    if (smux__stream_engage(e, stream)) {
+    if (smux__stream_leave_tray(e, stream) && smux__stream_engage(e, stream)) {
         loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
     }
     if (loan == NULL) {
@@ -241,6 +325,10 @@ int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
 void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream)
 {
     unqueue_loan(e, stream);
+    if (smux__stream_is(stream, STREAM_IN_TRAY)) {
+        e->send_queued -= smux__tray_len(&e->tray, stream);
+        smux__tray_remove(&e->tray, &e->pool, stream);
+    }
     if (stream->traffic->out.tail != NULL) {
         e->send_queued -= stream->traffic->out.len;
         smux__queue_clear(&stream->traffic->out, &e->pool);
