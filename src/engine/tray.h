@@ -21,6 +21,7 @@
 #define SMUX__TRAY_H
 
 #include "chunk.h"
+#include "copy.h"
 #include "stream.h"
 #include "wire.h"
 
@@ -30,9 +31,9 @@
 #define SMUX__TRAY_LEN 8192u
 
 struct smux__tray {
-    struct smux__chunk *chunk;  /* NULL while it is empty */
     uint8_t *end;               /* behind the last frame */
-    struct smux_estream **last; /* whose that is; those of the frames before it follow */
+    struct smux__chunk *chunk;  /* NULL while it is empty */
+    struct smux_estream **last; /* whose the last frame is; those of the frames before it follow */
     uint32_t limit;             /* payload that a write may bring now; 0 if it may bring none */
 };
 
@@ -56,13 +57,16 @@ static inline bool smux__tray_has_room(const struct smux__tray *tray, size_t len
 }
 
 /* Adds a frame that fits. */
-static inline void smux__tray_add(struct smux__tray *tray, struct smux_estream *stream,
-                                  struct smux__header header, const void *data)
+static SMUX__INLINE void smux__tray_add(struct smux__tray *tray, struct smux_estream *stream,
+                                        uint32_t version, const void *data, size_t len)
 {
-    smux__header_store(tray->end, header);
-    memcpy(tray->end + SMUX__HEADER_LEN, data, header.len);
-    tray->end += SMUX__HEADER_LEN + header.len;
+    uint8_t *frame = tray->end;
+    struct smux__header header = {(uint8_t)version, SMUX__CMD_PSH, (uint16_t)len, stream->id};
+
+    tray->end = frame + SMUX__HEADER_LEN + len;
     *--tray->last = stream;
+    smux__header_store(frame, header);
+    smux__copy(frame + SMUX__HEADER_LEN, data, len);
     stream->flags |= STREAM_IN_TRAY;
 }
 

@@ -105,6 +105,14 @@ static inline bool is_for_tray(const smux_engine *e, const struct smux_estream *
            has_much_room(e, stream, len);
 }
 
+static SMUX__INLINE void put_in_tray(smux_engine *e, struct smux_estream *stream, const void *data,
+                                     size_t len)
+{
+    smux__tray_add(&e->tray, stream, e->version, data, len);
+    smux__engine_enter(e);
+    e->send_queued += len;
+}
+
 bool smux__stream_leave_tray(smux_engine *e, struct smux_estream *stream)
 {
     if (!smux__stream_is(stream, STREAM_IN_TRAY)) {
@@ -163,10 +171,15 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
     return SMUX_OK;
 }
 
-/* What does not go into the tray. */
-static int write_queue(smux_engine *e, struct smux_estream *stream, const void *data, size_t len,
-                       size_t *out_len)
+/* A write that does not simply add a frame to the tray. */
+static SMUX__APART int write_at_length(smux_engine *e, struct smux_estream *stream,
+                                       const void *data, size_t len, size_t *out_len)
 {
+    if (is_for_tray(e, stream, len) && smux__tray_prepare(&e->tray, &e->pool)) {
+        put_in_tray(e, stream, data, len);
+        *out_len = len;
+        return SMUX_OK;
+    }
     if (extend_in_tray(e, stream, data, len)) {
         smux__engine_enter(e);
         *out_len = len;
@@ -199,14 +212,10 @@ static int write_queue(smux_engine *e, struct smux_estream *stream, const void *
 int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, size_t len,
                        size_t *out_len)
 {
-    if (!is_for_tray(e, stream, len) ||
-        (!smux__tray_has_room(&e->tray, len) && !smux__tray_prepare(&e->tray, &e->pool))) {
-        return write_queue(e, stream, data, len, out_len);
+    if (!is_for_tray(e, stream, len) || !smux__tray_has_room(&e->tray, len)) {
+        return write_at_length(e, stream, data, len, out_len);
     }
-    struct smux__header header = {(uint8_t)e->version, SMUX__CMD_PSH, (uint16_t)len, stream->id};
-    smux__tray_add(&e->tray, stream, header, data);
-    smux__engine_enter(e);
-    e->send_queued += len;
+    put_in_tray(e, stream, data, len);
     *out_len = len;
     return SMUX_OK;
 }
