@@ -1,27 +1,10 @@
 #include "chunk.h"
 
-#include "bits.h"
-
 #include <string.h>
-
-/* Even classes are 64 * 2^k, odd ones 96 * 2^k. */
-static uint32_t class_cap(unsigned size_class)
-{
-    uint32_t power = SMUX__CHUNK_MIN << (size_class / 2);
-
-    return size_class % 2 == 0 ? power : power + power / 2;
-}
-
-unsigned smux__chunk_class(size_t want)
-{
-    uint32_t most = want < SMUX__CHUNK_MAX ? (uint32_t)want : SMUX__CHUNK_MAX;
-    unsigned odd = 2 * smux__highest_bit((most - 1) / SMUX__CHUNK_MIN) + 1;
-    return class_cap(odd) < most ? odd + 1 : odd;
-}
 
 struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class, bool charged)
 {
-    uint32_t cap = class_cap(size_class);
+    uint32_t cap = smux__chunk_cap(size_class);
     struct smux__chunk *chunk = pool->alloc.alloc(sizeof(*chunk) + cap, pool->alloc.ctx);
 
     if (chunk == NULL) {
@@ -72,10 +55,19 @@ void smux__chunk_release(struct smux__pool *pool, struct smux__chunk *chunk)
 void smux__loan_end(struct smux__chunk *chunk)
 {
     chunk->base = (uint8_t *)(chunk + 1);
-    chunk->cap = class_cap(chunk->size_class);
+    chunk->cap = smux__chunk_cap(chunk->size_class);
 }
 
 void smux__chunk_free(struct smux__pool *pool, struct smux__chunk *chunk)
 {
-    smux__chunk_recycle(pool, chunk);
+    if (chunk->cap == 0) {
+        smux__loan_end(chunk);
+    }
+    size_t memory = smux__chunk_memory(chunk);
+    pool->charged -= chunk->charged ? memory : 0;
+    if (smux__pool_has_room(pool, memory)) {
+        smux__chunk_keep(pool, chunk);
+    } else {
+        smux__chunk_release(pool, chunk);
+    }
 }

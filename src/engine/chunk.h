@@ -17,6 +17,7 @@
 #ifndef SMUX__CHUNK_H
 #define SMUX__CHUNK_H
 
+#include "bits.h"
 #include "pool.h"
 
 #define SMUX__CHUNK_MIN 64u
@@ -37,9 +38,24 @@ struct smux__chunk {
 SMUX__RARE struct smux__chunk *smux__chunk_allocate(struct smux__pool *pool, unsigned size_class,
                                                     bool charged);
 
-/* The smallest class with room for `want` bytes, more than SMUX__CHUNK_MIN; the largest one if there
- * is none. */
-unsigned smux__chunk_class(size_t want);
+/* Bytes of room of a class: even ones have 64 * 2^k, odd ones 96 * 2^k. */
+static inline uint32_t smux__chunk_cap(unsigned size_class)
+{
+    uint32_t power = SMUX__CHUNK_MIN << (size_class / 2);
+
+    return size_class % 2 == 0 ? power : power + power / 2;
+}
+
+/* The smallest class with room for `want` bytes; the largest one if there is none. */
+static inline unsigned smux__chunk_class(size_t want)
+{
+    if (want <= SMUX__CHUNK_MIN) {
+        return 0;
+    }
+    uint32_t most = want < SMUX__CHUNK_MAX ? (uint32_t)want : SMUX__CHUNK_MAX;
+    unsigned odd = 2 * smux__highest_bit((most - 1) / SMUX__CHUNK_MIN) + 1;
+    return smux__chunk_cap(odd) < most ? odd + 1 : odd;
+}
 
 /* Gives a chunk that nobody owns any more to the pool, or back to the allocator. */
 void smux__chunk_free(struct smux__pool *pool, struct smux__chunk *chunk);
@@ -57,17 +73,13 @@ static inline size_t smux__chunk_memory(const struct smux__chunk *chunk)
     return sizeof(*chunk) + chunk->cap;
 }
 
-/* Makes an empty chunk with room for at least `want` bytes (at most SMUX__CHUNK_MAX), or NULL.
- * One from the pool has its place and its size already. */
-static inline struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_t want,
-                                                  bool charged)
+/* Takes an empty chunk of a class from the pool, which must have one. It has its place and its size
+ * already. */
+static inline struct smux__chunk *smux__chunk_reuse(struct smux__pool *pool, unsigned size_class,
+                                                    bool charged)
 {
-    unsigned size_class = want > SMUX__CHUNK_MIN ? smux__chunk_class(want) : 0;
     struct smux__chunk *chunk = pool->free_list[size_class];
 
-    if (chunk == NULL) {
-        return smux__chunk_allocate(pool, size_class, charged);
-    }
     pool->free_list[size_class] = chunk->next;
     pool->cached -= smux__chunk_memory(chunk);
     pool->charged += charged ? smux__chunk_memory(chunk) : 0;
@@ -79,27 +91,28 @@ static inline struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_
     return chunk;
 }
 
+/* Makes an empty chunk with room for at least `want` bytes (at most SMUX__CHUNK_MAX), or NULL. */
+static inline struct smux__chunk *smux__chunk_new(struct smux__pool *pool, size_t want,
+                                                  bool charged)
+{
+    unsigned size_class = smux__chunk_class(want);
+
+    return pool->free_list[size_class] != NULL ? smux__chunk_reuse(pool, size_class, charged)
+                                               : smux__chunk_allocate(pool, size_class, charged);
+}
+
 /* Makes the record of a loan a chunk again. */
 SMUX__RARE void smux__loan_end(struct smux__chunk *chunk);
 
 /* Gives a chunk back to the allocator. */
 SMUX__RARE void smux__chunk_release(struct smux__pool *pool, struct smux__chunk *chunk);
 
-/* The same where it is done for every frame. */
-static inline void smux__chunk_recycle(struct smux__pool *pool, struct smux__chunk *chunk)
+/* Gives a chunk to a pool that has room for it; its charge was returned. */
+static inline void smux__chunk_keep(struct smux__pool *pool, struct smux__chunk *chunk)
 {
-    if (chunk->cap == 0) {
-        smux__loan_end(chunk);
-    }
-    size_t memory = smux__chunk_memory(chunk);
-    pool->charged -= chunk->charged ? memory : 0;
-    if (pool->cached + memory > pool->max_cached) {
-        smux__chunk_release(pool, chunk);
-        return;
-    }
     chunk->next = pool->free_list[chunk->size_class];
     pool->free_list[chunk->size_class] = chunk;
-    pool->cached += memory;
+    pool->cached += smux__chunk_memory(chunk);
     SMUX__POISON(chunk->base, chunk->cap);
 }
 

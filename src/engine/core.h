@@ -285,8 +285,9 @@ struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len
 void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const uint8_t *data,
                            uint32_t len, uint32_t left);
 
-/* Takes a PSH that has come as a whole. */
-void smux__receive_whole_psh(smux_engine *e, uint32_t id, const uint8_t *data, uint32_t len);
+/* Takes the PSH at the beginning of `data` that have come as a whole, as small ones mostly do:
+ * nothing of them needs to be remembered. Returns their length, headers included. */
+size_t smux__receive_whole(smux_engine *e, const uint8_t *data, size_t len);
 
 /* Takes a piece of payload that nobody gets. */
 void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len);
@@ -347,7 +348,8 @@ void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status)
 /* Forgets a discard record before its time. */
 void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream);
 
-/* Gives an idle stream what it needs to have something under way. False without memory. */
+/* Gives an idle stream what it needs to have something under way. False without memory. The record
+ * is new, or from smux__stream_rest(): its queues are empty, and the rest has no meaning yet. */
 static inline bool smux__stream_engage(smux_engine *e, struct smux_estream *stream)
 {
     if (stream->traffic == SMUX__NO_TRAFFIC) {
@@ -355,20 +357,29 @@ static inline bool smux__stream_engage(smux_engine *e, struct smux_estream *stre
         if (traffic == NULL) {
             return false;
         }
-        *traffic = (struct smux__traffic){.stream = stream};
+        traffic->stream = stream;
         stream->traffic = traffic;
     }
     return true;
 }
 
-/* Takes it back if nothing is under way any more. */
+/* Whether nothing is under way any more. */
+static inline bool smux__stream_rests(const struct smux_estream *stream)
+{
+    const struct smux__traffic *traffic = stream->traffic;
+
+    return traffic->in.tail == NULL && traffic->out.tail == NULL &&
+           !smux__stream_timer_runs(stream);
+}
+
+/* Takes the record of a stream back if nothing is under way. */
 static inline void smux__stream_rest(smux_engine *e, struct smux_estream *stream)
 {
     struct smux__traffic *traffic = stream->traffic;
 
-    if (traffic->in.tail == NULL && traffic->out.tail == NULL && !smux__stream_timer_runs(stream) &&
-        traffic != SMUX__NO_TRAFFIC) {
+    if (smux__stream_rests(stream) && traffic != SMUX__NO_TRAFFIC) {
         assert(!smux__stream_is(stream, STREAM_IN_DATA)); /* without data it has no turn */
+        assert(traffic->in.len == 0 && traffic->out.len == 0);
         smux__pool_give(&e->pool, SMUX__RECORD_TRAFFIC, traffic);
         stream->traffic = SMUX__NO_TRAFFIC;
     }
@@ -416,6 +427,14 @@ static inline void smux__stream_heard(smux_engine *e, struct smux_estream *strea
 
 /* --- read.c --- */
 
+/* What is left of the window that the peer was told last. */
+static inline uint32_t smux__stream_window_left(const struct smux_estream *stream)
+{
+    int32_t left = (int32_t)(stream->updated_at + stream->advertised - (uint32_t)stream->received);
+
+    return left > 0 ? (uint32_t)left : 0;
+}
+
 /* Credit that the peer was granted and has not used [BKT-7]. */
 static inline int64_t smux__stream_credit(const struct smux_estream *stream)
 {
@@ -424,8 +443,7 @@ static inline int64_t smux__stream_credit(const struct smux_estream *stream)
     if ((stream->flags & (counted | STREAM_FIN_RCVD)) != counted || stream->error != SMUX_OK) {
         return 0;
     }
-    int32_t left = (int32_t)(stream->updated_at + stream->advertised - (uint32_t)stream->received);
-    return left > 0 ? left : 0;
+    return smux__stream_window_left(stream);
 }
 
 /* Notes that the application has read, and counts it as consumption. */

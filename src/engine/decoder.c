@@ -214,29 +214,10 @@ static size_t decode_body(smux_engine *e, const uint8_t *data, size_t len)
     return n;
 }
 
-/* A PSH that has come as a whole, as small ones mostly do: nothing of it needs to be remembered.
- * Returns its length, or 0 when there is no such frame. */
-static size_t decode_whole_psh(smux_engine *e, const uint8_t *data, size_t len)
-{
-    struct smux__decoder *d = &e->decoder;
-
-    if (len < SMUX__HEADER_LEN || smux__load16(data) != d->psh_head) {
-        return 0;
-    }
-    struct smux__header h = smux__header_load(data);
-    if (h.len == 0 || h.len > len - SMUX__HEADER_LEN) {
-        return 0;
-    }
-    d->last_body = h.len;
-    e->stats.frames_in.psh++;
-    smux__receive_whole_psh(e, h.id, data + SMUX__HEADER_LEN, h.len);
-    return SMUX__HEADER_LEN + h.len;
-}
-
 /* What follows the frame before. */
 static size_t decode_next(smux_engine *e, const uint8_t *data, size_t len)
 {
-    size_t n = decode_whole_psh(e, data, len);
+    size_t n = smux__receive_whole(e, data, len);
 
     return n > 0 ? n : decode_head(e, data, len);
 }

@@ -17,7 +17,10 @@ void smux__pool_init(struct smux__pool *pool, const struct smux_allocator *alloc
 
 void *smux__pool_allocate(struct smux__pool *pool, enum smux__record_kind kind)
 {
-    return pool->alloc.alloc(pool->records[kind].size, pool->alloc.ctx);
+    size_t size = pool->records[kind].size;
+    void *record = pool->alloc.alloc(size, pool->alloc.ctx);
+
+    return record != NULL ? memset(record, 0, size) : NULL;
 }
 
 void smux__pool_free(struct smux__pool *pool, void *record)

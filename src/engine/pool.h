@@ -12,6 +12,8 @@
 
 #include <smux/base.h>
 
+#include <stdbool.h>
+
 #define SMUX__CHUNK_CLASSES 21
 
 struct smux__chunk;
@@ -52,7 +54,8 @@ void smux__pool_trim(struct smux__pool *pool, size_t keep);
 SMUX__RARE void *smux__pool_allocate(struct smux__pool *pool, enum smux__record_kind kind);
 SMUX__RARE void smux__pool_free(struct smux__pool *pool, void *record);
 
-/* Memory for a record, uninitialised; NULL if there is none. */
+/* Memory for a record, as it was given back but for the first pointer, or of zeros; NULL if there is
+ * none. */
 static inline void *smux__pool_take(struct smux__pool *pool, enum smux__record_kind kind)
 {
     struct smux__records *records = &pool->records[kind];
@@ -67,20 +70,33 @@ static inline void *smux__pool_take(struct smux__pool *pool, enum smux__record_k
     return spare;
 }
 
-static inline void smux__pool_give(struct smux__pool *pool, enum smux__record_kind kind,
+/* Whether so many bytes more may be kept. */
+static inline bool smux__pool_has_room(const struct smux__pool *pool, size_t size)
+{
+    return pool->cached + size <= pool->max_cached;
+}
+
+/* Gives a record to a pool that has room for it. */
+static inline void smux__pool_keep(struct smux__pool *pool, enum smux__record_kind kind,
                                    void *record)
 {
     struct smux__records *records = &pool->records[kind];
     struct smux__spare *spare = record;
 
-    if (pool->cached + records->size > pool->max_cached) {
-        smux__pool_free(pool, record);
-        return;
-    }
     spare->next = records->spares;
     records->spares = spare;
     pool->cached += records->size;
     SMUX__POISON(spare + 1, records->size - sizeof(*spare));
+}
+
+static inline void smux__pool_give(struct smux__pool *pool, enum smux__record_kind kind,
+                                   void *record)
+{
+    if (smux__pool_has_room(pool, pool->records[kind].size)) {
+        smux__pool_keep(pool, kind, record);
+    } else {
+        smux__pool_free(pool, record);
+    }
 }
 
 #endif

@@ -87,9 +87,7 @@ static inline size_t smux__queue_read(struct smux__queue *q, struct smux__pool *
     memcpy(buf, only->base + only->begin, n);
     q->tail = NULL;
     q->len = 0;
-    if (--only->refs == 0) {
-        smux__chunk_recycle(pool, only);
-    }
+    smux__chunk_unref(pool, only);
     return n;
 }
 

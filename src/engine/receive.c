@@ -247,11 +247,13 @@ void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len)
     }
 }
 
+/* Books payload of a stream to which frames may come: it is in the table and neither has failed nor
+ * ended. */
 static SMUX__INLINE void book(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
-    int64_t credit = smux__stream_credit(stream);
-
-    e->credit -= credit < len ? credit : len; /* used up */
+    if (smux__stream_is(stream, STREAM_UPD_SENT)) { /* else it has no credit to use up */
+        e->credit -= smux__min_u32(smux__stream_window_left(stream), len);
+    }
     stream->received += len;
     e->stats.payload_in += len;
     if (stream->tuning != NULL) {
@@ -316,7 +318,8 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
     take_payload(e, stream, data, len, left);
 }
 
-void smux__receive_whole_psh(smux_engine *e, uint32_t id, const uint8_t *data, uint32_t len)
+/* A PSH that has come as a whole. */
+static SMUX__APART void take_whole(smux_engine *e, uint32_t id, const uint8_t *data, uint32_t len)
 {
     struct smux_estream *stream = judge_psh(e, id, len);
 
@@ -325,4 +328,62 @@ void smux__receive_whole_psh(smux_engine *e, uint32_t id, const uint8_t *data, u
     } else if (e->error == SMUX_OK) {
         smux__receive_drop(e, id, len);
     }
+}
+
+/* Whether a frame is like nearly all small ones: for a stream that the application holds, with
+ * nothing unread and nothing else under way, and with memory at hand. A stream without unread bytes
+ * cannot overrun its window by one frame. */
+static SMUX__INLINE bool is_plain(const smux_engine *e, const struct smux_estream *stream,
+                                  uint32_t len)
+{
+    const uint32_t special = STREAM_UNHEARD | STREAM_FIN_RCVD | STREAM_CLOSED;
+
+    return stream != NULL && (stream->flags & (STREAM_HANDLE | special)) == STREAM_HANDLE &&
+           stream->traffic == SMUX__NO_TRAFFIC && stream->error == SMUX_OK &&
+           e->post.stream != stream && len <= SMUX__COPY_MAX &&
+           e->pool.records[SMUX__RECORD_TRAFFIC].spares != NULL &&
+           e->pool.free_list[smux__chunk_class(len)] != NULL;
+}
+
+/* The steps of take_whole() for such a frame, without the questions whose answer is known. */
+static SMUX__INLINE void take_plain(smux_engine *e, struct smux_estream *stream,
+                                    const uint8_t *data, uint32_t len)
+{
+    struct smux__chunk *chunk = smux__chunk_reuse(&e->pool, smux__chunk_class(len), true);
+
+    (void)smux__stream_engage(e, stream);
+    chunk->next = chunk;
+    chunk->end = len;
+    stream->traffic->in.tail = chunk;
+    stream->traffic->in.len = len;
+    smux__copy(chunk->base, data, len);
+    book(e, stream, len);
+}
+
+size_t smux__receive_whole(smux_engine *e, const uint8_t *data, size_t len)
+{
+    struct smux__decoder *d = &e->decoder;
+    size_t done = 0;
+
+    while (len - done >= SMUX__HEADER_LEN && smux__engine_has_budget(e) &&
+           smux__load16(data + done) == d->psh_head) {
+        const uint8_t *payload = data + done + SMUX__HEADER_LEN;
+        struct smux__header h = smux__header_load(data + done);
+        if (h.len == 0 || h.len > len - done - SMUX__HEADER_LEN) {
+            break;
+        }
+        done += SMUX__HEADER_LEN + h.len;
+        d->last_body = h.len;
+        e->stats.frames_in.psh++;
+        struct smux_estream *stream = smux__stream_find(e, h.id);
+        if (is_plain(e, stream, h.len)) {
+            take_plain(e, stream, payload, h.len);
+            continue;
+        }
+        take_whole(e, h.id, payload, h.len);
+        if (e->error != SMUX_OK) {
+            break;
+        }
+    }
+    return done;
 }

@@ -85,10 +85,10 @@ struct smux__link {
 /* What a stream has besides while something is under way: bytes that wait, a timer, a turn to
  * send. An idle stream has SMUX__NO_TRAFFIC instead, which can be read, but not written to. */
 struct smux__traffic {
-    struct smux__queue in;  /* received, unread */
-    struct smux__queue out; /* written, not yet formed into frames */
-    struct smux_estream *stream;
-    uint32_t lingers_for; /* with TIMER_LINGER: stats.wire_out to be taken, modulo 2^32 */
+    struct smux_estream *stream; /* the first member: the pool keeps all others as they were */
+    struct smux__queue in;       /* received, unread */
+    struct smux__queue out;      /* written, not yet formed into frames */
+    uint32_t lingers_for;        /* with TIMER_LINGER: stats.wire_out to be taken, modulo 2^32 */
 
     /* What may send payload waits for nothing. */
     union {
@@ -175,6 +175,15 @@ static inline bool smux__stream_timer_runs(const struct smux_estream *stream)
         *(prev != NULL ? &prev->link.next : &list->head) = next;                                   \
         *(next != NULL ? &next->link.prev : &list->tail) = prev;                                   \
     }
+
+/* Removes the head. */
+static inline void smux__ready_pop(struct smux__stream_list *list, const struct smux_estream *head)
+{
+    struct smux_estream *next = head->ready.next;
+
+    list->head = next;
+    *(next != NULL ? &next->ready.prev : &list->tail) = NULL;
+}
 
 SMUX__LIST_FUNCTIONS(sched, traffic->sched)
 SMUX__LIST_FUNCTIONS(ready, ready)
