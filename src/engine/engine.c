@@ -624,14 +624,17 @@ void smux_engine_stats(const smux_engine *e, struct smux_session_stats *out_stat
 static SMUX__INLINE unsigned events_of(const smux_engine *e, const struct smux_estream *stream)
 {
     const uint32_t both = STREAM_FIN_SENT | STREAM_FIN_RCVD;
+    const uint32_t full = STREAM_WANTS_SPACE | STREAM_LENT;
     bool failed = e->error != SMUX_OK || stream->error != SMUX_OK;
     unsigned events = 0;
 
+    if (!failed && !smux__stream_is(stream, both | full | STREAM_FIN_WANTED)) { /* as mostly */
+        return SMUX_EVENT_WRITABLE | (stream->traffic->in.len > 0 ? SMUX_EVENT_READABLE : 0);
+    }
     if (stream->traffic->in.len > 0 || failed || smux__stream_is(stream, STREAM_FIN_RCVD)) {
         events |= SMUX_EVENT_READABLE;
     }
-    if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) ||
-        !smux__stream_is(stream, STREAM_WANTS_SPACE | STREAM_LENT)) {
+    if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) || !smux__stream_is(stream, full)) {
         events |= SMUX_EVENT_WRITABLE;
     }
     if ((stream->flags & both) == both) {
@@ -651,7 +654,7 @@ smux_estream *smux_engine_next_ready(smux_engine *e, unsigned *out_events)
 
     *out_events = 0;
     if (stream != NULL) {
-        smux__ready_remove(&e->ready, stream);
+        smux__ready_pop(&e->ready, stream);
         stream->flags &= ~(uint32_t)STREAM_IN_READY;
         *out_events = events_of(e, stream);
     }

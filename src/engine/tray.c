@@ -82,8 +82,7 @@ void smux__tray_remove(struct smux__tray *tray, struct smux__pool *pool,
     const uint8_t *next = slot.frame + frame_len(slot.frame);
 
     stream->flags &= ~(uint32_t)STREAM_IN_TRAY;
-    memmove(tray->last + 1, tray->last,
-            (size_t)((uint8_t *)slot.owner - (uint8_t *)tray->last));
+    memmove(tray->last + 1, tray->last, (size_t)((uint8_t *)slot.owner - (uint8_t *)tray->last));
     tray->last++;
     memmove(slot.frame, next, (size_t)(tray->end - next));
     tray->end -= next - slot.frame;
