@@ -344,8 +344,7 @@ void smux_engine_throttle(smux_engine *e, bool on)
 
 /* --- time -------------------------------------------------------------------------------- */
 
-/* What began since the last call that told the time begins now. */
-static void date(smux_engine *e)
+static void date_moments(smux_engine *e)
 {
     if ((e->undated & SMUX__MOMENT_READ) != 0) {
         e->last_read_us = e->now_us;
@@ -357,8 +356,20 @@ static void date(smux_engine *e)
         e->decoder.frame_since_us = e->now_us;
     }
     e->undated = 0;
-    smux__send_date_refusals(e);
-    smux__stream_timers_date(e);
+}
+
+/* What began since the last call that told the time begins now: mostly nothing did. */
+static inline void date(smux_engine *e)
+{
+    if (e->undated != 0) {
+        date_moments(e);
+    }
+    if (e->refusals.n_undated > 0) {
+        smux__send_date_refusals(e);
+    }
+    if (smux__timer_list_first(&e->undated_timers) != NULL) {
+        smux__stream_timers_date(e);
+    }
 }
 
 void smux__engine_advance(smux_engine *e, uint64_t now_us)

@@ -403,7 +403,7 @@ static bool form_session_frames(smux_engine *e)
     return true;
 }
 
-static bool form_control(smux_engine *e)
+static SMUX__APART bool form_due(smux_engine *e)
 {
     while (e->control.head != NULL && e->outbox.len < e->batch_limit) {
         struct smux_estream *stream = e->control.head;
@@ -416,6 +416,11 @@ static bool form_control(smux_engine *e)
         smux__stream_settle(e, stream);
     }
     return true;
+}
+
+static inline bool form_control(smux_engine *e)
+{
+    return e->control.head == NULL || form_due(e);
 }
 
 /* Moves the first len bytes of the send queue behind their header. Returns how many were moved:
@@ -636,7 +641,7 @@ int smux_estream_set_priority(smux_engine *e, smux_estream *stream, unsigned pri
     return SMUX_OK;
 }
 
-bool smux_engine_wants_write(const smux_engine *e)
+static inline bool wants_write(const smux_engine *e)
 {
     if (e->error != SMUX_OK || e->version == 0) {
         return false;
@@ -645,18 +650,28 @@ bool smux_engine_wants_write(const smux_engine *e)
            refusal_is_due(e);
 }
 
+bool smux_engine_wants_write(const smux_engine *e)
+{
+    return wants_write(e);
+}
+
+static SMUX__APART void form(smux_engine *e)
+{
+    /* The second round is for the FINs of streams that just ran empty. */
+    (void)(form_session_frames(e) && form_control(e) && form_data(e) && form_control(e));
+}
+
 int smux_engine_send_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov, uint64_t now_us)
 {
     int n;
 
     smux__engine_set_now(e, now_us);
     e->offered = 0;
-    if (!smux_engine_wants_write(e)) {
+    if (!wants_write(e)) {
         return 0;
     }
     if (e->outbox.len < e->batch_limit) {
-        /* The second round is for the FINs of streams that just ran empty. */
-        (void)(form_session_frames(e) && form_control(e) && form_data(e) && form_control(e));
+        form(e);
     }
     n = smux__outbox_peek(&e->outbox, out_iov, max_iov);
     for (int i = 0; i < n; i++) {
@@ -672,12 +687,13 @@ int smux_engine_send_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov, 
  * still overtake. */
 static void adapt_batch(smux_engine *e, size_t len)
 {
-    if (len >= e->offered) {
-        e->batch_limit = SMUX__MAX_BATCH;
-    } else {
-        e->batch_limit = len > MIN_BATCH ? len : MIN_BATCH;
+    size_t some = len > MIN_BATCH ? len : MIN_BATCH;
+    size_t limit = len >= e->offered ? SMUX__MAX_BATCH : some;
+
+    if (limit != e->batch_limit) {
+        e->batch_limit = limit;
+        smux__scheduler_set_turn(&e->data, turn(e));
     }
-    smux__scheduler_set_turn(&e->data, turn(e));
 }
 
 void smux_engine_send_commit(smux_engine *e, size_t len, uint64_t now_us)

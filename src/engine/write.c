@@ -175,11 +175,6 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
 static SMUX__APART int write_at_length(smux_engine *e, struct smux_estream *stream,
                                        const void *data, size_t len, size_t *out_len)
 {
-    if (is_for_tray(e, stream, len) && smux__tray_prepare(&e->tray, &e->pool)) {
-        put_in_tray(e, stream, data, len);
-        *out_len = len;
-        return SMUX_OK;
-    }
     if (extend_in_tray(e, stream, data, len)) {
         smux__engine_enter(e);
         *out_len = len;
@@ -209,11 +204,26 @@ static SMUX__APART int write_at_length(smux_engine *e, struct smux_estream *stre
     return SMUX_OK;
 }
 
+/* The tray is empty, or full. */
+static SMUX__APART int write_in_new_tray(smux_engine *e, struct smux_estream *stream,
+                                         const void *data, size_t len, size_t *out_len)
+{
+    if (!smux__tray_prepare(&e->tray, &e->pool)) {
+        return write_at_length(e, stream, data, len, out_len);
+    }
+    put_in_tray(e, stream, data, len);
+    *out_len = len;
+    return SMUX_OK;
+}
+
 int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, size_t len,
                        size_t *out_len)
 {
-    if (!is_for_tray(e, stream, len) || !smux__tray_has_room(&e->tray, len)) {
+    if (!is_for_tray(e, stream, len)) {
         return write_at_length(e, stream, data, len, out_len);
+    }
+    if (!smux__tray_has_room(&e->tray, len)) {
+        return write_in_new_tray(e, stream, data, len, out_len);
     }
     put_in_tray(e, stream, data, len);
     *out_len = len;
