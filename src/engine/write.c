@@ -204,6 +204,36 @@ static SMUX__APART int write_at_length(smux_engine *e, struct smux_estream *stre
     return SMUX_OK;
 }
 
+/* Whether a write only adds to the last chunk of a stream that has its turn coming, as many small
+ * ones on one stream do. */
+static inline bool is_for_tail(const smux_engine *e, const struct smux_estream *stream, size_t len)
+{
+    const uint32_t special = STREAM_FIN_WANTED | STREAM_LENT;
+    const struct smux__queue *out = &stream->traffic->out;
+
+    return (stream->flags & (STREAM_IN_DATA | special)) == STREAM_IN_DATA && !e->input_ended &&
+           len - 1 < SMUX__COPY_MAX && out->len + len <= e->config.max_stream_send_buffer &&
+           e->send_queued + len <= e->max_queued && smux__chunk_room(out->tail) >= len;
+}
+
+/* A write on a stream that has something to send already. */
+static SMUX__APART int write_more(smux_engine *e, struct smux_estream *stream, const void *data,
+                                  size_t len, size_t *out_len)
+{
+    struct smux__queue *out = &stream->traffic->out;
+
+    if (!is_for_tail(e, stream, len)) {
+        return write_at_length(e, stream, data, len, out_len);
+    }
+    smux__copy(out->tail->base + out->tail->end, data, len);
+    out->tail->end += (uint32_t)len;
+    out->len += (uint32_t)len;
+    e->send_queued += len;
+    smux__engine_enter(e);
+    *out_len = len;
+    return SMUX_OK;
+}
+
 /* The tray is empty, or full. */
 static SMUX__APART int write_in_new_tray(smux_engine *e, struct smux_estream *stream,
                                          const void *data, size_t len, size_t *out_len)
@@ -220,7 +250,9 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
                        size_t *out_len)
 {
     if (!is_for_tray(e, stream, len)) {
-        return write_at_length(e, stream, data, len, out_len);
+        return smux__stream_is(stream, STREAM_IN_DATA)
+                   ? write_more(e, stream, data, len, out_len)
+                   : write_at_length(e, stream, data, len, out_len);
     }
     if (!smux__tray_has_room(&e->tray, len)) {
         return write_in_new_tray(e, stream, data, len, out_len);
