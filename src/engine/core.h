@@ -402,8 +402,15 @@ bool smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
 /* The same for a time in the future. */
 bool smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
                                  enum smux__timer_kind kind, uint64_t deadline_us);
-void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind);
 void smux__stream_timer_cancel(struct smux_estream *stream);
+
+/* Stops the timer if it is of this kind. */
+static inline void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
+{
+    if (stream->timer_kind == kind) {
+        smux__stream_timer_cancel(stream);
+    }
+}
 
 /* Lets the timers that were started with an old clock run from now on. */
 void smux__stream_timers_date(smux_engine *e);

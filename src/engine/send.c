@@ -93,10 +93,16 @@ static bool must_linger(smux_engine *e, struct smux_estream *stream)
     return true;
 }
 
+/* Whether the FIN is next, but for its linger. */
+static inline bool fin_is_next(const struct smux_estream *stream)
+{
+    return (stream->flags & (STREAM_FIN_WANTED | STREAM_FIN_SENT)) == STREAM_FIN_WANTED &&
+           !smux__send_has_payload(stream);
+}
+
 static bool fin_may_go(smux_engine *e, struct smux_estream *stream)
 {
-    if ((stream->flags & (STREAM_FIN_WANTED | STREAM_FIN_SENT)) != STREAM_FIN_WANTED ||
-        smux__send_has_payload(stream) || must_linger(e, stream)) {
+    if (!fin_is_next(stream) || must_linger(e, stream)) {
         return false;
     }
     smux__stream_timer_stop(stream, TIMER_LINGER);
@@ -168,7 +174,7 @@ static void schedule_control(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-static void schedule_data(smux_engine *e, struct smux_estream *stream)
+static SMUX__APART void schedule_data(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__stream_is(stream, STREAM_IN_DATA) && smux__send_room(e, stream) == 0) {
         smux__scheduler_leave(&e->data, stream); /* the window shrank meanwhile */
@@ -186,7 +192,7 @@ static void schedule_data(smux_engine *e, struct smux_estream *stream)
 
 void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
 {
-    const uint32_t due = STREAM_SYN_DUE | STREAM_UPD_DUE | STREAM_FIN_WANTED;
+    const uint32_t due = STREAM_SYN_DUE | STREAM_UPD_DUE;
     uint32_t flags = stream->flags;
 
     if (e->error != SMUX_OK || (flags & (STREAM_IN_TABLE | STREAM_GUARDED)) != STREAM_IN_TABLE) {
@@ -196,7 +202,8 @@ void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
         smux__scheduler_leave(&e->data, stream); /* first, as its FIN may have to wait now */
         flags = stream->flags;
     }
-    if ((flags & due) != 0 && (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
+    if (((flags & due) != 0 || fin_is_next(stream)) &&
+        (flags & (STREAM_IN_CONTROL | STREAM_SYN_HELD)) == 0) {
         schedule_control(e, stream);
     }
     if (stream->traffic->out.len > 0 || smux__stream_timer_runs(stream)) {
@@ -359,7 +366,7 @@ static void want_tail_update(smux_engine *e, struct smux_estream *stream)
 
 static bool form_fin(smux_engine *e, struct smux_estream *stream)
 {
-    if (!fin_may_go(e, stream)) {
+    if (!fin_is_next(stream) || !fin_may_go(e, stream)) {
         return true;
     }
     if (!pack_frame(e, SMUX__CMD_FIN, stream->id)) {

@@ -110,13 +110,6 @@ void smux__stream_timer_cancel(struct smux_estream *stream)
     }
 }
 
-void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
-{
-    if (stream->timer_kind == kind) {
-        smux__stream_timer_cancel(stream);
-    }
-}
-
 /* [OPN-6]: nobody accepted it in time. */
 static void refuse_late(smux_engine *e, struct smux_estream *stream)
 {
@@ -307,9 +300,12 @@ void smux__stream_cancel_syn(smux_engine *e, struct smux_estream *stream)
 
 static void leave_ready(smux_engine *e, struct smux_estream *stream)
 {
+    if (!smux__stream_is(stream, STREAM_IN_READY | STREAM_IN_BACKLOG)) {
+        return;
+    }
     if (smux__stream_is(stream, STREAM_IN_READY)) {
         smux__ready_remove(&e->ready, stream);
-    } else if (smux__stream_is(stream, STREAM_IN_BACKLOG)) {
+    } else {
         smux__ready_remove(&e->backlog, stream);
         e->n_backlog--;
     }
