@@ -12,6 +12,7 @@
 #include "bench.h"
 #include "counters.h"
 #include "link_log.h"
+#include "link_work.h"
 #include "log.h"
 #include "relay.h"
 #include "socket_options.h"
@@ -19,11 +20,6 @@
 /* Everything is sent and the peer does not close: it has no streams here any more, so waiting
  * only serves its kernel to take the last bytes. */
 #define LINGER_MS 5000
-
-/* Streams that are served in one turn, and streams that are told of the end. Each costs some system
- * calls, those that break off a connection the longest, and a peer can have thousands. */
-#define SERVE_TURN 32
-#define END_TURN   8
 
 static const char *component(const struct link *link)
 {
@@ -87,7 +83,12 @@ static void link_settle(struct link *link)
     }
 }
 
-static void link_unpin(struct link *link)
+void link_pin(struct link *link)
+{
+    link->pins++;
+}
+
+void link_unpin(struct link *link)
 {
     link->pins--;
     link_settle(link);
@@ -118,76 +119,6 @@ static void link_check_greeting(struct link *link)
     }
 }
 
-static void link_take_stream(struct link *link, smux_estream *stream)
-{
-    if (link->bench != NULL) {
-        bench_peer_on_stream(link->bench, stream);
-    } else if (link->state != LINK_UP) {
-        link_refuse_stream(link, stream, "the session is closing");
-    } else {
-        link->ops->stream(link, stream);
-    }
-}
-
-static void link_dispatch(struct link *link, smux_estream *stream, unsigned events)
-{
-    if (link->bench != NULL) {
-        bench_peer_on_event(link->bench, stream, events);
-        return;
-    }
-    struct relay *relay = *(struct relay **)smux_estream_user(stream);
-    if (relay != NULL) {
-        relay_on_event(relay, events);
-    }
-}
-
-/* Takes up a stream of the peer, or passes an event on; false when there is none. */
-static bool link_serve_one(struct link *link)
-{
-    smux_estream *stream;
-    unsigned events;
-
-    if (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
-        link_take_stream(link, stream);
-        return true;
-    }
-    stream = smux_engine_next_ready(link->engine, &events);
-    if (stream != NULL) {
-        link_dispatch(link, stream, events);
-    }
-    return stream != NULL;
-}
-
-/* Tells a relay of the end, which delivers what arrived complete and may end; false when all know. */
-static bool link_end_one(struct link *link)
-{
-    struct relay *relay = link->untold;
-
-    if (relay != NULL) {
-        link->untold = relay->next;
-        relay_on_session_end(relay);
-    }
-    return relay != NULL;
-}
-
-static void on_work(uv_idle_t *work);
-
-/* Does the work of a turn, and sees to it that the rest is done in later ones. */
-static void link_work(struct link *link)
-{
-    bool dead = link->state == LINK_DEAD;
-    bool more = true;
-
-    for (int i = dead ? END_TURN : SERVE_TURN; i > 0 && more; i--) {
-        more = dead ? link_end_one(link) : link_serve_one(link);
-    }
-    if (more) {
-        uv_idle_start(&link->work, on_work);
-    } else {
-        uv_idle_stop(&link->work);
-    }
-}
-
 /* The session is dead: said first of all, so that the log tells the reason before its effects. */
 static void link_end(struct link *link)
 {
@@ -203,20 +134,7 @@ static void link_end(struct link *link)
         link->ops->down(link);
     }
     link->untold = link->relays;
-    link_work(link);
-}
-
-static void on_work(uv_idle_t *work)
-{
-    struct link *link = work->data;
-
-    link->pins++;
-    if (link->state == LINK_DEAD || smux_engine_error(link->engine) == SMUX_OK) {
-        link_work(link);
-    } else {
-        uv_idle_stop(work); /* on_ready() comes, and tells the reason first */
-    }
-    link_unpin(link);
+    link_work_turn(link);
 }
 
 static void on_ready(smux_conn *conn, void *user)
@@ -224,13 +142,13 @@ static void on_ready(smux_conn *conn, void *user)
     struct link *link = user;
 
     (void)conn;
-    link->pins++;
+    link_pin(link);
     link_check_greeting(link);
     if (smux_engine_error(link->engine) != SMUX_OK) {
         link_end(link);
-    } else if (!uv_is_active((uv_handle_t *)&link->work)) {
+    } else if (!link_work_is_left(link)) {
         memory_check(link->app);
-        link_work(link);
+        link_work_turn(link);
     }
     link_unpin(link);
 }
@@ -240,7 +158,7 @@ static void on_closed(smux_conn *conn, void *user)
     struct link *link = user;
 
     (void)conn;
-    link->pins++;
+    link_pin(link);
     link_end(link);
     link_unpin(link);
 }
@@ -265,8 +183,7 @@ static void link_enlist(struct link *link)
     link->since_ms = now_ms(link);
     uv_timer_init(&app->loop, &link->timer);
     link->timer.data = link;
-    uv_idle_init(&app->loop, &link->work);
-    link->work.data = link;
+    link_work_init(link);
 }
 
 /* Makes connection and engine, and joins them to the loop; on failure all of it is gone but the
@@ -416,7 +333,7 @@ void link_check_linger(struct link *link)
 
 void link_destroy(struct link *link)
 {
-    link->pins++;
+    link_pin(link);
     link->state = LINK_DEAD;
     while (link->relays != NULL) {
         relay_abort(link->relays, "stopped");
@@ -465,7 +382,7 @@ void link_remove_relay(struct link *link, struct relay *relay)
     }
     link->n_relays--;
     link->app->n_relays--;
-    link->pins++;
+    link_pin(link);
     if (link->state == LINK_UP && link->ops->room != NULL) {
         link->ops->room(link);
     }

@@ -9,7 +9,7 @@
  * A retired link takes no new streams and drains when its relays are over.
  *
  * What a peer can make happen all at once, many streams with news or the end of them all, is worked
- * off in turns, so that other sessions have theirs in between.
+ * off in turns, see link_work.h.
  *
  * Output is not flushed at each write but once a turn of the loop, see app.h: frames of all
  * relays that had something to say leave in one system call.
@@ -128,6 +128,10 @@ void link_touch(struct link *link);
 
 /* Sends what there is to send. */
 void link_flush(struct link *link);
+
+/* While a link is pinned it is not freed. Unpinning frees it if it is dead and nobody uses it. */
+void link_pin(struct link *link);
+void link_unpin(struct link *link);
 
 /* Called by relays. */
 void link_add_relay(struct link *link, struct relay *relay);
