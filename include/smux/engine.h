@@ -182,6 +182,10 @@ SMUX_API uint32_t smux_engine_num_streams(const smux_engine *engine);
 /** Returns the protocol version: 1, 2, or 0 while it is unknown [VER-2]. */
 SMUX_API uint32_t smux_engine_version(const smux_engine *engine);
 
+/** Returns the number of frames received of all types, since the start: the sum of
+ *  smux_session_stats.frames_in, without a copy of all counters. */
+SMUX_API uint64_t smux_engine_frames_in(const smux_engine *engine);
+
 /** Copies the counters of the session. */
 SMUX_API void smux_engine_stats(const smux_engine *engine, struct smux_session_stats *out_stats);
 

@@ -620,6 +620,13 @@ uint32_t smux_engine_version(const smux_engine *e)
     return e->version;
 }
 
+uint64_t smux_engine_frames_in(const smux_engine *e)
+{
+    const struct smux_frame_counts *in = &e->stats.frames_in;
+
+    return in->syn + in->fin + in->psh + in->nop + in->upd;
+}
+
 void smux_engine_stats(const smux_engine *e, struct smux_session_stats *out_stats)
 {
     *out_stats = e->stats;

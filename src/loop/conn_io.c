@@ -134,18 +134,9 @@ static bool conn_pending(const struct smux_conn *conn)
     return t->ops->pending != NULL && t->ops->pending(t->ctx);
 }
 
-static uint64_t conn_frames_in(const struct smux_conn *conn)
-{
-    struct smux_session_stats stats;
-
-    smux_engine_stats(conn->engine, &stats);
-    const struct smux_frame_counts *in = &stats.frames_in;
-    return in->syn + in->fin + in->psh + in->nop + in->upd;
-}
-
 void smux__conn_receive(struct smux_conn *conn, uint64_t now_us)
 {
-    uint64_t before = conn_frames_in(conn);
+    uint64_t before = smux_engine_frames_in(conn->engine);
     size_t total = 0;
     bool more = true;
 
@@ -154,7 +145,7 @@ void smux__conn_receive(struct smux_conn *conn, uint64_t now_us)
         more = conn->phase == SMUX__CONN_LINGERING ? conn_drop(conn, &total)
                                                    : conn_feed(conn, now_us, &total);
         more = more || (smux__conn_wants_read(conn) && conn_pending(conn));
-        more = more && conn_frames_in(conn) - before < CONN_TURN_FRAMES;
+        more = more && smux_engine_frames_in(conn->engine) - before < CONN_TURN_FRAMES;
     }
     conn->read_again = smux__conn_wants_read(conn) && conn_pending(conn);
 }

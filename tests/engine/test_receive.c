@@ -65,6 +65,24 @@ START_TEST(RCV_2_nop_is_not_answered)
 }
 END_TEST
 
+START_TEST(frames_of_every_type_are_counted)
+{
+    struct wire w;
+
+    start_server(&w, 2, _i);
+    ck_assert_uint_eq(smux_engine_frames_in(w.engine), 1);
+    wire_psh(&w, 3, 10);
+    ck_assert_uint_eq(smux_engine_frames_in(w.engine), 2);
+    wire_nop(&w);
+    ck_assert_uint_eq(smux_engine_frames_in(w.engine), 3);
+    wire_upd(&w, 3, 0, 65536);
+    ck_assert_uint_eq(smux_engine_frames_in(w.engine), 4);
+    wire_fin(&w, 3);
+    ck_assert_uint_eq(smux_engine_frames_in(w.engine), 5);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(RCV_3_syn_makes_a_stream_to_accept)
 {
     smux_estream *stream;
@@ -515,6 +533,7 @@ int main(void)
 
     add_every_split(tc, RCV_1_violation_ends_the_session_at_once);
     add_every_split(tc, RCV_2_nop_is_not_answered);
+    add_every_split(tc, frames_of_every_type_are_counted);
     add_every_split(tc, RCV_3_syn_makes_a_stream_to_accept);
     add_every_split(tc, RCV_4_syn_over_a_limit_is_refused_and_reading_goes_on);
     add_every_split(tc, RCV_5_syn_for_a_known_id_is_ignored);

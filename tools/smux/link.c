@@ -99,14 +99,7 @@ void link_unpin(struct link *link)
 /* Notices the peer's first frame. */
 static void link_check_greeting(struct link *link)
 {
-    struct smux_session_stats stats;
-    const struct smux_frame_counts *in = &stats.frames_in;
-
-    if (link->greeted) {
-        return;
-    }
-    smux_engine_stats(link->engine, &stats);
-    if (in->syn + in->fin + in->psh + in->nop + in->upd == 0) {
+    if (link->greeted || smux_engine_frames_in(link->engine) == 0) {
         return;
     }
     link->greeted = true;
