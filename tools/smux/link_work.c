@@ -94,6 +94,7 @@ static void on_work(uv_idle_t *work)
     link_pin(link);
     if (link->state == LINK_DEAD || smux_engine_error(link->engine) == SMUX_OK) {
         link_work_turn(link);
+        link_touch(link); /* what is written in on_ready() is sent behind it, but not here */
     } else {
         uv_idle_stop(work); /* on_ready() comes, and tells the reason first */
     }
