@@ -27,9 +27,14 @@ def engine(instructions, allocations=0):
             "allocations": {CASE: {"limit": allocations}}}
 
 
+def need_callgrind():
+    libtunnel.need("valgrind")
+    libtunnel.need_true_memory()    # valgrind runs no program that has AddressSanitizer
+
+
 @test
 def counts_instructions_of_the_engine():
-    libtunnel.need("valgrind")
+    need_callgrind()
     done = check(engine(1e6), "--only", "instructions")
     expect(done.returncode, 0, "exit status\n" + done.stdout + done.stderr)
     expect_in("ok    frame64, instructions an operation", done.stdout, "figure")
@@ -38,7 +43,7 @@ def counts_instructions_of_the_engine():
 
 @test
 def a_regression_fails_with_its_name():
-    libtunnel.need("valgrind")
+    need_callgrind()
     for limits, what in ((engine(100), "instructions"), (engine(1e6, -1), "allocations")):
         done = check(limits, "--only", "instructions")
         expect(done.returncode, 1, "exit status\n" + done.stdout + done.stderr)
