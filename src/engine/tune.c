@@ -3,11 +3,13 @@
 /* Windows that let so many bytes pass in a microsecond are not what slows streams down: 8 Gbit/s.
  * More in flight between two ends of one machine only means that it has left the cache. */
 #define FAST_ENOUGH 1000u
-/* As long as the line has not shown that it is long, busy streams share so much; each has these
- * limits. The last byte in flight waits for all before it, and so does what is urgent. */
+/* As long as the line has not shown that it is long, a few busy streams share so much, and each has
+ * at most this. The last byte in flight waits for all before it, and so does what is urgent. */
 #define SHORT_LINE 524288u
-#define SHARE_MIN  65536u
 #define SHARE_MAX  131072u
+/* Of many, each has so much for every one of them, up to its first window: the more there are, the
+ * longer until the reader of each has its turn, and the dearer to wake it for little. */
+#define SHARE_OF_MANY 8192u
 /* A pause of the reader from here on is worth a larger window. */
 #define PAUSE_US 5000u
 /* A line that answers later is long, whatever the machine is busy with: with one stream, and with
@@ -54,9 +56,13 @@ static uint64_t shortest_round(const smux_engine *e)
 /* What each of several busy streams gets of a short line, or before it has grown. */
 static uint32_t share_of_short_line(const smux_engine *e)
 {
-    uint32_t share = SHORT_LINE / e->tuner.n;
+    uint32_t few = smux__min_u32(SHORT_LINE / e->tuner.n, SHARE_MAX);
+    uint32_t many = first_window(e);
 
-    return smux__max_u32(SHARE_MIN, smux__min_u32(share, SHARE_MAX));
+    if (e->tuner.n < many / SHARE_OF_MANY) {
+        many = e->tuner.n * SHARE_OF_MANY;
+    }
+    return smux__max_u32(few, many);
 }
 
 uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stream)
@@ -68,6 +74,14 @@ uint32_t smux__tune_window(const smux_engine *e, const struct smux_estream *stre
         return smux__min_u32(window, share_of_short_line(e));
     }
     return window;
+}
+
+/* The room in the budget that each of many streams takes for its share; 0 if there is enough. */
+static uint32_t room_of_many(const smux_engine *e)
+{
+    uint64_t share = e->tuner.n > 1 ? share_of_short_line(e) : 0;
+
+    return share * (e->tuner.n + 1) > e->config.max_receive_buffer ? (uint32_t)share : 0;
 }
 
 uint32_t smux__tune_growth(const struct smux_estream *stream)
@@ -140,6 +154,17 @@ void smux__tune_forget(smux_engine *e, struct smux_estream *stream)
     e->pool.alloc.free(tuning, e->pool.alloc.ctx);
 }
 
+/* Takes the room of one of many as soon as an update can tell of it; look() gives it back. */
+static void take_room(smux_engine *e, struct smux__tuning *tuning)
+{
+    uint32_t room = room_of_many(e);
+
+    if (tuning->room < room &&
+        room - tuning->room <= e->config.max_window_growth - e->tuner.growth) {
+        resize(e, tuning, tuning->window, room);
+    }
+}
+
 /* --- growing ------------------------------------------------------------------------------- */
 
 /* Bytes still to come before the sender has used up its window; one that avoids small frames may
@@ -163,6 +188,9 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
         watch(e, stream);
     }
     struct smux__tuning *tuning = stream->tuning;
+    if (tuning != NULL) {
+        take_room(e, tuning);
+    }
     if (tuning != NULL && tuning->full_us != SMUX_NEVER) {
         tuning->stopped_us = e->now_us - tuning->full_us;
         tuning->full_us = SMUX_NEVER;
@@ -334,7 +362,11 @@ static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_u
         window = window / 2 > first_window(e) ? window / 2 : first_window(e);
     }
     tuning->grown = false;
-    resize(e, tuning, window, room_for(e, tuning, window));
+    uint32_t room = room_for(e, tuning, window);
+    if (used > 0) {
+        room = smux__max_u32(room, smux__min_u32(room_of_many(e), tuning->room));
+    }
+    resize(e, tuning, window, room);
     if (used == 0 && tuning->room == 0) {
         smux__tune_forget(e, stream);
     }

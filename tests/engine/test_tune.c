@@ -228,6 +228,35 @@ START_TEST(busy_streams_share_half_a_megabyte_of_a_short_line)
 }
 END_TEST
 
+/* Of many, each has more the more there are, although the budget could not give it to all; that room
+ * is gone when they rest. */
+START_TEST(many_busy_streams_have_windows_beyond_the_budget)
+{
+    const struct {
+        unsigned n;
+        uint64_t each;
+    } many[] = {{16, 131072}, {32, 262144}, {64, 262144}};
+    const unsigned n = many[_i].n;
+
+    line_start(&line, 20000 * MBIT, 0, NULL, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 500000);
+    for (unsigned i = 0; i < n; i++) {
+        struct smux_stream_stats stats;
+        smux_estream_stats(line.engine[1], line.streams[i].server, &stats);
+        ck_assert_uint_eq(stats.recv_window, many[_i].each);
+        line.streams[i].quiet = true;
+    }
+    ck_assert_uint_eq(line_stats(&line).windows_grown, 0);
+    ck_assert_uint_le(line_stats(&line).receive_budget, 4194304 + n * many[_i].each);
+    line_run(&line, 3000000);
+    ck_assert_uint_eq(line_stats(&line).receive_budget, 4194304);
+    line_stop(&line);
+}
+END_TEST
+
 /* Both ends are on one busy machine: first answers are late and readers pause, each at another
  * time. Whoever grew by it would leave the others behind. */
 START_TEST(a_busy_machine_is_no_long_line)
@@ -343,6 +372,7 @@ int main(void)
     tcase_add_loop_test(tc, busy_streams_share_the_line, 0,
                         (int)(sizeof(shared) / sizeof(shared[0])));
     tcase_add_loop_test(tc, busy_streams_share_half_a_megabyte_of_a_short_line, 2, 9);
+    tcase_add_loop_test(tc, many_busy_streams_have_windows_beyond_the_budget, 0, 3);
     tcase_add_loop_test(tc, a_busy_machine_is_no_long_line, 3, 9);
     tcase_add_loop_test(tc, busy_streams_grow_once_on_a_slow_line_that_is_short, 2, 17);
     tcase_add_loop_test(tc, slow_readers_beside_each_other_do_not_grow, 2, 17);
