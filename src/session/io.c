@@ -58,6 +58,8 @@ void smux__io_tick(smux_session *session)
 #define METER_US 500
 /* To sleep and to be woken on another processor costs about this. */
 #define SPIN_US 50
+/* Between two looks in version 1. */
+#define LOOK_US 20
 /* Occasions that are let pass, at most, while spinning is in vain. */
 #define MAX_SKIP 63
 
@@ -84,6 +86,20 @@ uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spi
     }
     uint64_t now_us = smux_now_us();
     return now_us - session->metered_us < 2 * METER_US ? now_us + SPIN_US : 0;
+}
+
+/* In version 2 the peer may wait for the update that comes of what is found. In version 1 only the
+ * kernel waits, whose buffers are large, and each look keeps it from its socket. */
+void smux__io_pause(const smux_session *session)
+{
+    uint64_t until_us = 0;
+
+    if (smux_engine_version(session->engine) == 1) {
+        until_us = smux_now_us() + LOOK_US;
+    }
+    do {
+        smux__thread_yield();
+    } while (until_us != 0 && smux_now_us() < until_us);
 }
 
 void smux__io_spun(struct smux__spin *spin, bool success)
@@ -236,7 +252,7 @@ static int io_linger(smux_session *session)
     (void)smux__io_flush(session, session->receiver); /* the peer may wait for our updates */
     while (status == SMUX_EAGAIN && smux_now_us() < until_us) {
         smux__session_unlock(session);
-        smux__thread_yield();
+        smux__io_pause(session);
         smux__session_lock(session);
         status = io_read(session);
     }

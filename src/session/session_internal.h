@@ -327,6 +327,9 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self);
  * session moves so much that either comes in a moment; else 0. */
 uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin);
 
+/* Lets others run until it is time to look again. */
+void smux__io_pause(const smux_session *session);
+
 /* Notes whether that was of use. */
 void smux__io_spun(struct smux__spin *spin, bool success);
 

@@ -350,7 +350,7 @@ static uint64_t waiter_poll_until(struct smux__waiter *waiter, uint64_t deadline
 }
 
 /* Looks until something comes or time is up; others may run meanwhile. */
-static bool watch_spin(struct watch *watch, uint64_t until_us)
+static bool watch_spin(const smux_session *session, struct watch *watch, uint64_t until_us)
 {
     do {
         smux__port_poll(watch->fds, watch->n, 0);
@@ -359,7 +359,7 @@ static bool watch_spin(struct watch *watch, uint64_t until_us)
                 return true;
             }
         }
-        smux__thread_yield();
+        smux__io_pause(session);
     } while (smux_now_us() < until_us);
     return false;
 }
@@ -379,7 +379,7 @@ static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *
     bool found = false;
     smux__session_begin_io(session);
     if (spin_us > 0) {
-        found = watch_spin(watch, spin_us);
+        found = watch_spin(session, watch, spin_us);
     }
     if (!found) {
         smux__port_poll(watch->fds, watch->n, until_us);
