@@ -161,7 +161,7 @@ static void io_post(smux_session *session)
     if (reader != NULL &&
         smux_estream_post(session->engine, next, reader->buf, reader->size) == SMUX_OK) {
         session->posted = reader;
-        smux__waiters_note_bulk(session, reader->stream);
+        smux__waiters_note_regular(session, reader->stream);
     }
 }
 

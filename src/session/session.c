@@ -138,7 +138,7 @@ static void session_tell_streams(smux_session *session)
         }
         if ((events & SMUX_EVENT_READABLE) != 0 &&
             (session->posted == NULL || session->posted->stream != stream)) { /* it is told later */
-            smux__waiters_fire(session, stream->waiters, SMUX__WAIT_READ);
+            smux__waiters_fire_readers(session, stream);
         }
         if ((events & SMUX_EVENT_WRITABLE) != 0) {
             smux__waiters_fire(session, stream->waiters, SMUX__WAIT_WRITE);

@@ -16,7 +16,7 @@
  *   receiver  the one who reads from the transport into the engine, or polls for it
  *   sender    the one who moves output to the transport, or polls for it to take more
  *
- * Who reads a stream in bulk keeps the receiver's role while it is away with its data: a lease.
+ * The reader that all data is for keeps the receiver's role while it is away with some: a lease.
  * Waking another thread for a few microseconds each time would cost more than the data itself. The
  * background sees to it that a lease ends when its holder does not come back within a millisecond.
  *
@@ -162,8 +162,8 @@ struct smux_session {
     struct smux__waiter *drainer;  /* smux_session_close(), while it waits */
     const smux_stream *leased;     /* its reader will be back to receive: nobody else need */
     uint64_t leased_until_us;      /* take the role before this time */
-    const smux_stream *bulk;       /* the stream that payload was received for last, */
-    uint32_t bulk_reads;           /* and how many times in a row */
+    const smux_stream *regular;    /* the stream whose reader was told of data last, */
+    uint32_t regular_reads;        /* and how many times in a row */
     struct smux__node *sleepers;   /* waiters that sleep */
     struct smux__node *accepters;  /* waiters in smux_session_accept() */
     struct smux__waiter *posted;   /* the reader into whose memory a read is under way */
@@ -291,6 +291,9 @@ struct smux__waiter *smux__waiters_first_reader(const smux_stream *stream);
 /* Wakes those of a list that wait for this. */
 void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smux__wait_kind kind);
 
+/* Wakes those that wait to read from a stream, which has data. */
+void smux__waiters_fire_readers(smux_session *session, const smux_stream *stream);
+
 /* Wakes all blocked calls of a session. */
 void smux__waiters_fire_all(smux_session *session);
 
@@ -298,9 +301,9 @@ void smux__waiters_fire_all(smux_session *session);
  * lease that is over. */
 bool smux__waiters_are_leased(smux_session *session);
 
-/* Notes for whose reader payload is received, and that a stream has no reader any more. */
-void smux__waiters_note_bulk(smux_session *session, const smux_stream *stream);
-void smux__waiters_forget_bulk(smux_session *session, const smux_stream *stream);
+/* Notes whose reader gets data, and that a stream has no reader any more. */
+void smux__waiters_note_regular(smux_session *session, const smux_stream *stream);
+void smux__waiters_forget_regular(smux_session *session, const smux_stream *stream);
 
 /* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
 void smux__waiters_find_heir(smux_session *session);

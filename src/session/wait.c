@@ -72,6 +72,14 @@ void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smu
     }
 }
 
+void smux__waiters_fire_readers(smux_session *session, const smux_stream *stream)
+{
+    if (smux__waiters_first_reader(stream) != NULL) {
+        smux__waiters_note_regular(session, stream);
+    }
+    smux__waiters_fire(session, stream->waiters, SMUX__WAIT_READ);
+}
+
 /* Those that neither sleep nor own a role are awake, and will look before they sleep. */
 void smux__waiters_fire_all(smux_session *session)
 {
@@ -86,12 +94,12 @@ void smux__waiters_fire_all(smux_session *session)
 /* --- leases -------------------------------------------------------------------------------- */
 
 #define LEASE_US 1000
-/* Reads in a row for one stream that make it a bulk transfer. */
-#define BULK_READS 8
+/* So many times in a row, and what comes is likely to be for this reader. */
+#define REGULAR_READS 8
 
 static void lease_begin(smux_session *session)
 {
-    session->leased = session->bulk;
+    session->leased = session->regular;
     session->leased_until_us = smux_now_us() + LEASE_US;
 }
 
@@ -103,36 +111,37 @@ bool smux__waiters_are_leased(smux_session *session)
     return session->leased != NULL;
 }
 
-void smux__waiters_note_bulk(smux_session *session, const smux_stream *stream)
+void smux__waiters_note_regular(smux_session *session, const smux_stream *stream)
 {
-    session->bulk_reads = session->bulk == stream ? session->bulk_reads + 1 : 1;
-    session->bulk = stream;
+    session->regular_reads = session->regular == stream ? session->regular_reads + 1 : 1;
+    session->regular = stream;
 }
 
-void smux__waiters_forget_bulk(smux_session *session, const smux_stream *stream)
+void smux__waiters_forget_regular(smux_session *session, const smux_stream *stream)
 {
-    if (session->bulk == stream) {
-        session->bulk = NULL;
+    if (session->regular == stream) {
+        session->regular = NULL;
         session->leased = NULL;
-        session->bulk_reads = 0;
+        session->regular_reads = 0;
     }
 }
 
-static bool waiter_reads_bulk(const struct smux__waiter *waiter)
+static bool waiter_is_regular(const struct smux__waiter *waiter)
 {
     const smux_session *session = waiter->session;
 
-    return waiter->kind == SMUX__WAIT_READ && waiter->stream == session->bulk &&
-           session->bulk_reads >= BULK_READS;
+    return waiter->kind == SMUX__WAIT_READ && waiter->stream == session->regular &&
+           session->regular_reads >= REGULAR_READS;
 }
 
-/* The receiver works for the reader of another stream alone: leaves the role to that one. */
+/* The receiver works for the reader of another stream alone: leaves the role to that one, which need
+ * not be woken by it any more. */
 static void waiter_give_lease(struct smux__waiter *waiter)
 {
     smux_session *session = waiter->session;
 
-    if (session->receiver == waiter && !waiter->fired && session->bulk_reads >= BULK_READS &&
-        waiter->stream != session->bulk) {
+    if (session->receiver == waiter && !waiter->fired && session->regular_reads >= REGULAR_READS &&
+        waiter->stream != session->regular) {
         session->receiver = NULL;
         lease_begin(session);
     }
@@ -221,7 +230,7 @@ void smux__waiter_end(struct smux__waiter *waiter)
         smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
     }
     session->n_waiters--; /* NOLINT(clang-analyzer-core.NullDereference): as above */
-    if (waiter_reads_bulk(waiter) &&
+    if (waiter_is_regular(waiter) &&
         (session->receiver == waiter || session->leased == waiter->stream)) {
         lease_begin(session);
     }

@@ -1,15 +1,20 @@
 /*
- * Who reads in bulk keeps the receiver's role while away with its data (wait.c). When it does not
- * come back, the others must not notice.
+ * The reader that all data is for keeps the receiver's role while away with some (wait.c). When it does
+ * not come back, the others must not notice.
  *
  * ctest-timeout: 60
  * ctest-waits
  */
+#define _GNU_SOURCE 1
+
 #include "ends.h"
 #include "suite.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define BULK  (8u << 20)
 #define PIECE 131072u
@@ -35,11 +40,14 @@ static void read_calm(void *arg)
     }
 }
 
+static atomic_long accepter_tid;
+
 static void accept_nothing(void *arg)
 {
     smux_stream *stream;
 
     (void)arg;
+    atomic_store(&accepter_tid, syscall(SYS_gettid));
     ck_assert_int_ne(smux_session_accept(ends.server, &stream), SMUX_OK);
 }
 
@@ -96,6 +104,71 @@ START_TEST(a_reader_that_does_not_come_back_stops_nobody)
 }
 END_TEST
 
+/* How many times the accepter has gone to sleep. */
+static unsigned accepter_sleeps(void)
+{
+    char line[128];
+    unsigned count = 0;
+
+    (void)snprintf(line, sizeof line, "/proc/self/task/%ld/status", atomic_load(&accepter_tid));
+    FILE *file = fopen(line, "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) != NULL &&
+           sscanf(line, "voluntary_ctxt_switches: %u", &count) != 1) {
+    }
+    ck_assert_int_eq(fclose(file), 0);
+    return count;
+}
+
+static void answer_calm(void *arg)
+{
+    char c;
+    size_t n;
+
+    (void)arg;
+    while (smux_stream_read(calm[1], &c, 1, &n) == SMUX_OK) {
+        ck_assert_int_eq(smux_stream_write(calm[1], &c, 1, NULL), SMUX_OK);
+    }
+}
+
+static void ask(unsigned times)
+{
+    char c;
+    size_t n;
+
+    for (unsigned i = 0; i < times; i++) {
+        ck_assert_int_eq(smux_stream_write(calm[0], "x", 1, NULL), SMUX_OK);
+        ck_assert_int_eq(smux_stream_read(calm[0], &c, 1, &n), SMUX_OK);
+    }
+}
+
+/* All requests are on one stream, beside a thread that waits for new ones. That one does not wake up
+ * for each, only to wake the one that answers. */
+START_TEST(who_gets_all_requests_receives_them)
+{
+    struct task accepter, answerer;
+
+    ends_open_version(&ends, WIRE_TCP, 2);
+    ends_stream(&ends, &calm[0], &calm[1]);
+    atomic_store(&accepter_tid, 0);
+    task_start(&accepter, accept_nothing, NULL);
+    while (atomic_load(&accepter_tid) == 0) {
+        sleep_ms(1);
+    }
+    sleep_ms(50); /* until it waits */
+    task_start(&answerer, answer_calm, NULL);
+    ask(50);
+    unsigned before = accepter_sleeps();
+    ask(500);
+    ck_assert_uint_lt(accepter_sleeps() - before, 250); /* machines are busy, and leases end */
+    smux_stream_close(calm[0]);
+    task_join(&answerer);
+    smux_stream_close(calm[1]);
+    ends_close(&ends);
+    task_join(&accepter);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lease");
@@ -103,6 +176,7 @@ int main(void)
 
     tcase_set_timeout(tc, 20);
     tcase_add_loop_test(tc, a_reader_that_does_not_come_back_stops_nobody, 0, 2);
+    tcase_add_test(tc, who_gets_all_requests_receives_them);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
