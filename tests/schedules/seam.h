@@ -6,7 +6,7 @@
  *
  *   pthread_mutex_lock, _trylock, _unlock     locks; _destroy, to know when a session is gone
  *   syscall (futex, epoll_pwait2), epoll_wait, ppoll   sleeping and waking
- *   pthread_create, pthread_join, nanosleep   threads and time
+ *   pthread_create, pthread_join, nanosleep, sched_yield   threads and time
  *
  * What happens there is up to the mode:
  *
@@ -112,6 +112,7 @@ int __real_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
                  const sigset_t *signals);
 int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms);
 int __real_nanosleep(const struct timespec *time, struct timespec *out_left);
+int __real_sched_yield(void);
 long __real_syscall(long number, ...);
 
 #endif
