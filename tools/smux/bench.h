@@ -13,12 +13,12 @@
  *   G  source    writes, `size` bytes at a time; closes once the client has ended
  *   E  echo      sends back what comes
  *   D  discard   takes what comes and closes: a stream of the churn test is only this request
- *   C  count     answers each byte with the number of discard streams of this session that were
- *                read to the end (8 bytes, little endian)
+ *   C  count     answers with the number of discard streams of this session that were read to the
+ *                end (8 bytes, little endian) and closes
  *   H  hold      sends one byte back, and stays open
  *
  * Any other request aborts the stream. There is no negotiation: a client that gets no proper
- * answer to its first C talks to something else.
+ * answer to a C talks to something else.
  *
  * Implemented in bench*.c; called from main.c and link.c.
  */

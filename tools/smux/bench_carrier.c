@@ -67,7 +67,6 @@ static int probe(struct carrier *carrier)
     if (status == SMUX_OK) {
         channel_set_limit(&channel, carrier->settings->common.connect_timeout);
         status = channel_request(&channel, BENCH_COUNT, 0);
-        status = status == SMUX_OK ? channel_write(&channel, "", 1) : status;
         status = status == SMUX_OK ? channel_read_count(&channel, &count) : status;
         channel_close(&channel);
     }

@@ -60,7 +60,6 @@ static bool init_measured(struct worker *worker, const struct bench_test *test, 
         break;
     case WORK_CHURN:
         worker->work = work_churn;
-        worker->service = BENCH_COUNT;
         break;
     case WORK_HOLD:
         worker->work = work_hold;

@@ -20,7 +20,6 @@
 
 /* A channel that has a thread. */
 struct service {
-    struct bench_server *server;
     struct service *next;
     struct channel channel;
     struct bench_request request;
@@ -34,7 +33,7 @@ struct bench_server {
     char address[64];
     pthread_t acceptor;
     _Atomic bool stopping;
-    _Atomic uint64_t discarded; /* channels read to the end */
+    uint64_t discarded; /* channels read to the end; of the acceptor */
     struct service *services;
     struct channel *held;
     size_t n_held;
@@ -86,19 +85,6 @@ static void serve_echo(struct channel *channel, char *buf)
     }
 }
 
-static void serve_count(struct bench_server *server, struct channel *channel)
-{
-    uint8_t reply[BENCH_COUNT_SIZE];
-    char byte;
-
-    while (channel_read_full(channel, &byte, 1) == SMUX_OK) {
-        bench_count_encode(atomic_load(&server->discarded), reply);
-        if (channel_write(channel, reply, sizeof(reply)) != SMUX_OK) {
-            return;
-        }
-    }
-}
-
 static void *service_run(void *arg)
 {
     struct service *service = arg;
@@ -111,8 +97,6 @@ static void *service_run(void *arg)
         serve_echo(channel, buf);
     } else if (service->request.service == BENCH_SOURCE) {
         serve_source(channel, service->request.size);
-    } else if (service->request.service == BENCH_COUNT) {
-        serve_count(service->server, channel);
     }
     free(buf);
     channel_close(channel);
@@ -127,7 +111,7 @@ static void start_service(struct bench_server *server, struct channel channel,
     struct service *service = malloc(sizeof(*service));
 
     if (service != NULL) {
-        *service = (struct service){server, server->services, channel, *request, 0};
+        *service = (struct service){server->services, channel, *request, 0};
         if (pthread_create(&service->thread, NULL, service_run, service) == 0) {
             server->services = service;
             return;
@@ -147,8 +131,18 @@ static void discard(struct bench_server *server, struct channel channel)
     }
     channel_close(&channel);
     if (status == SMUX_EOF) {
-        atomic_fetch_add(&server->discarded, 1);
+        server->discarded++;
     }
+}
+
+/* In its turn: all channels that were opened before it have been read to the end. */
+static void count(const struct bench_server *server, struct channel channel)
+{
+    uint8_t reply[BENCH_COUNT_SIZE];
+
+    bench_count_encode(server->discarded, reply);
+    (void)channel_write(&channel, reply, sizeof(reply));
+    channel_close(&channel);
 }
 
 static void hold(struct bench_server *server, struct channel channel)
@@ -170,6 +164,8 @@ static void take_channel(struct bench_server *server, struct channel channel)
         channel_close(&channel);
     } else if (request.service == BENCH_DISCARD) {
         discard(server, channel);
+    } else if (request.service == BENCH_COUNT) {
+        count(server, channel);
     } else if (request.service == BENCH_HOLD) {
         hold(server, channel);
     } else {

@@ -191,7 +191,7 @@ int crew_open(struct crew *crew)
 
     for (size_t i = 0; i < crew->n && status == SMUX_OK; i++) {
         struct worker *worker = &crew->workers[i];
-        if (worker->count > 0) {
+        if (worker->service == 0) {
             continue;
         }
         status = carrier_channel(crew->carrier, &worker->channel);

@@ -33,8 +33,8 @@ struct crew {
 struct worker {
     struct crew *crew;
     int (*work)(struct worker *worker);
-    enum bench_service service; /* what the server does on the channel */
-    struct channel channel;     /* opened before the thread starts; not for hold and turns */
+    enum bench_service service; /* what the server does on the channel; 0: opens its own */
+    struct channel channel;     /* opened before the thread starts; not if it opens its own */
     bool has_channel;
     bool background;   /* its operations are not those that are measured */
     uint32_t size;     /* of a message, in bytes */
