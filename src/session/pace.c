@@ -24,8 +24,9 @@
 #define ROW_CALLS 8
 /* So many bytes are worth a system call in any case: one full frame. */
 #define KEEP_MAX 32768
-/* So long they are kept by those who write on. */
-#define KEEP_US 100
+/* So long they are kept by those who write on: five times what a system call takes. More saves little,
+ * and a peer that has nothing else to do waits with them. */
+#define KEEP_US 25
 /* Reading the clock takes as long as half a write: it is done once in so many. */
 #define CLOCK_CALLS 8
 /* So long they are kept if nobody writes on. */

@@ -139,6 +139,20 @@ START_TEST(a_session_is_served_however_long_a_row_goes_on)
 }
 END_TEST
 
+/* What a row has left is sent by the next call but seven, at the latest, once it is so old. */
+START_TEST(a_row_keeps_nothing_for_long)
+{
+    struct smux__pace pace = {.row = UINT8_MAX};
+    unsigned n_kept = 0;
+
+    smux__pace_sent(&pace, smux_now_us() - 50);
+    while (smux__pace_haste(&pace, SMALL) == SMUX__BEHIND) {
+        n_kept++;
+    }
+    ck_assert_uint_lt(n_kept, 8);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pace");
@@ -146,6 +160,7 @@ int main(void)
 
     tcase_add_test(tcase, what_a_row_leaves_is_sent_when_it_ends);
     tcase_add_test(tcase, a_session_is_served_however_long_a_row_goes_on);
+    tcase_add_test(tcase, a_row_keeps_nothing_for_long);
     suite_add_tcase(suite, tcase);
     return suite_main(suite);
 }
