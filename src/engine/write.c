@@ -175,7 +175,7 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
 static SMUX__APART int write_at_length(smux_engine *e, struct smux_estream *stream,
                                        const void *data, size_t len, size_t *out_len)
 {
-    if (extend_in_tray(e, stream, data, len)) {
+    if (len > 0 && extend_in_tray(e, stream, data, len)) {
         smux__engine_enter(e);
         *out_len = len;
         return SMUX_OK;
