@@ -153,7 +153,8 @@ struct smux_config {
                                      from 262144 (or max_receive_buffer if that is less) up */
     uint32_t max_window_growth; /**< v2: bytes by which the windows of all streams that tune
                                      themselves may grow, and with them the budget, while the
-                                     application keeps up; 64 MiB; SMUX_OFF = none */
+                                     application keeps up; shares of many busy streams
+                                     count, too; 64 MiB; SMUX_OFF = none */
 
     uint32_t keepalive_interval_ms; /**< a NOP each interval; 10000; SMUX_OFF sends none [KA-1] */
     uint32_t keepalive_timeout_ms;  /**< silence that ends the session; 30000 [KA-4] */

@@ -154,12 +154,13 @@ void smux__tune_forget(smux_engine *e, struct smux_estream *stream)
     e->pool.alloc.free(tuning, e->pool.alloc.ctx);
 }
 
-/* Takes the room of one of many as soon as an update can tell of it; look() gives it back. */
+/* Takes the room of one of many as soon as an update can tell of it; look() gives it back. Not while
+ * reading pauses for want of budget: an update is formed where nobody goes on decoding. */
 static void take_room(smux_engine *e, struct smux__tuning *tuning)
 {
     uint32_t room = room_of_many(e);
 
-    if (tuning->room < room &&
+    if (smux__engine_has_budget(e) && tuning->room < room &&
         room - tuning->room <= e->config.max_window_growth - e->tuner.growth) {
         resize(e, tuning, tuning->window, room);
     }
@@ -363,7 +364,7 @@ static void look(smux_engine *e, struct smux__tuning *tuning, uint64_t elapsed_u
     }
     tuning->grown = false;
     uint32_t room = room_for(e, tuning, window);
-    if (used > 0) {
+    if (used >= tuning->room) { /* it makes use of it */
         room = smux__max_u32(room, smux__min_u32(room_of_many(e), tuning->room));
     }
     resize(e, tuning, window, room);

@@ -25,7 +25,8 @@
  * into it: so it follows an application that slows down or stops.
  *
  * What windows have grown beyond their first size is added to the budget of the session, up to
- * max_window_growth: a peer has to be read from in order to occupy more memory.
+ * max_window_growth: a peer has to be read from in order to occupy more memory. So are the shares of
+ * many busy streams, which the budget could not give to all of them.
  */
 #ifndef SMUX__TUNE_H
 #define SMUX__TUNE_H
