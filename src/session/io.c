@@ -282,6 +282,7 @@ enum smux__io smux__io_receive(smux_session *session)
     if (!smux__io_can_receive(session)) {
         return SMUX__IO_IDLE;
     }
+    session->regular_told = false;
     io_post(session);
     int status = io_read_on(session);
     io_unpost(session);

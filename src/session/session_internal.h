@@ -163,7 +163,8 @@ struct smux_session {
     const smux_stream *leased;     /* its reader will be back to receive: nobody else need */
     uint64_t leased_until_us;      /* take the role before this time */
     const smux_stream *regular;    /* the stream whose reader was told of data last, */
-    uint32_t regular_reads;        /* and how many times in a row */
+    uint32_t regular_reads;        /* how many times in a row, */
+    bool regular_told;             /* and whether it was by the last receive */
     struct smux__node *sleepers;   /* waiters that sleep */
     struct smux__node *accepters;  /* waiters in smux_session_accept() */
     struct smux__waiter *posted;   /* the reader into whose memory a read is under way */

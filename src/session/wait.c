@@ -115,14 +115,17 @@ void smux__waiters_note_regular(smux_session *session, const smux_stream *stream
 {
     session->regular_reads = session->regular == stream ? session->regular_reads + 1 : 1;
     session->regular = stream;
+    session->regular_told = true;
 }
 
 void smux__waiters_forget_regular(smux_session *session, const smux_stream *stream)
 {
     if (session->regular == stream) {
         session->regular = NULL;
-        session->leased = NULL;
         session->regular_reads = 0;
+    }
+    if (session->leased == stream) {
+        session->leased = NULL;
     }
 }
 
@@ -140,8 +143,8 @@ static void waiter_give_lease(struct smux__waiter *waiter)
 {
     smux_session *session = waiter->session;
 
-    if (session->receiver == waiter && !waiter->fired && session->regular_reads >= REGULAR_READS &&
-        waiter->stream != session->regular) {
+    if (session->receiver == waiter && !waiter->fired && session->regular_told &&
+        session->regular_reads >= REGULAR_READS && waiter->stream != session->regular) {
         session->receiver = NULL;
         lease_begin(session);
     }
