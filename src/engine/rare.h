@@ -2,7 +2,8 @@
  * rare.h - what is hardly ever called, and what is called for every frame.
  *
  * Inlined, the former would make those that call them save registers and jump around them each
- * time; so would what is not rare but long (APART). Of the latter a call can cost more than what they do.
+ * time; so would what is not rare but long (APART). A call of the latter can cost more than what they
+ * do.
  */
 #ifndef SMUX__RARE_H
 #define SMUX__RARE_H

@@ -643,7 +643,10 @@ int smux_estream_set_priority(smux_engine *e, smux_estream *stream, unsigned pri
     if (priority > SMUX_PRIORITY_MAX || weight < 1 || weight > SMUX_WEIGHT_MAX) {
         return SMUX_EINVAL;
     }
-    (void)smux__stream_leave_tray(e, stream); /* without memory what lies there leaves as it is */
+    if (priority != stream->priority) {
+        smux__engine_enter(e);
+        (void)smux__stream_leave_tray(e, stream); /* without memory it leaves as it is */
+    }
     smux__scheduler_set(&e->data, stream, priority, weight);
     return SMUX_OK;
 }

@@ -463,7 +463,8 @@ void smux__stream_truncate(smux_engine *e, struct smux_estream *stream, int stat
         e->truncated = true;
     }
     smux__stream_break(e, stream, status);
-    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* it has no credit to wait for */
+    smux__stream_timer_stop(stream, TIMER_HALF_CLOSE); /* it has no credit to wait for, */
+    smux__stream_timer_stop(stream, TIMER_SILLY);      /* and nothing to send */
     smux__stream_rest(e, stream);
     smux__stream_sent_fin(e, stream);
     smux__stream_notify(e, stream);
