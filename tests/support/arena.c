@@ -120,10 +120,10 @@ static uint64_t walk_to(struct walk *walk, size_t offset)
     return (uint64_t)walk->number[size_class][i] << 32 | (offset - i * class_size(size_class));
 }
 
-/* Words that are no address stay what they are. */
-static inline uint64_t walk_word(struct walk *walk, uint64_t word)
+/* Words, as large as an address, that are none stay what they are. */
+static inline uint64_t walk_word(struct walk *walk, uintptr_t word)
 {
-    uint64_t offset = word - (uint64_t)(uintptr_t)walk->arena->memory;
+    uintptr_t offset = word - (uintptr_t)walk->arena->memory;
 
     return offset < ARENA_SIZE ? walk_to(walk, (size_t)offset) : word;
 }
@@ -137,13 +137,14 @@ static uint64_t hash_word(uint64_t hash, uint64_t word)
 /* Words that are zero, which most are, count by the place of the next one that is not. */
 static uint64_t hash_block(struct walk *walk, uint64_t hash, const uint8_t *block, size_t len)
 {
-    uint64_t words[UNIT / sizeof(uint64_t)];
+    static const uint8_t zeros[UNIT];
+    uintptr_t words[UNIT / sizeof(uintptr_t)];
 
     for (size_t at = 0; at < len; at += UNIT) {
-        memcpy(words, block + at, UNIT);
-        if ((words[0] | words[1] | words[2] | words[3]) == 0) {
+        if (memcmp(block + at, zeros, UNIT) == 0) {
             continue;
         }
+        memcpy(words, block + at, UNIT);
         hash += at;
         for (unsigned i = 0; i < UNIT / sizeof(words[0]); i++) {
             hash = hash_word(hash, walk_word(walk, words[i]));
@@ -158,7 +159,7 @@ uint64_t arena_hash(const struct arena *arena, const void *const *roots, unsigne
     uint64_t hash = n;
 
     for (unsigned i = 0; i < n; i++) {
-        hash = hash_word(hash, walk_word(&walk, (uint64_t)(uintptr_t)roots[i]));
+        hash = hash_word(hash, walk_word(&walk, (uintptr_t)roots[i]));
     }
     for (unsigned k = 0; k < walk.n; k++) { /* which finds more of them */
         unsigned c = walk.found[k].size_class, i = walk.found[k].i;
