@@ -234,6 +234,7 @@ static int session_start(smux_session *session, const struct wires *wires)
         smux__session_leave(session, SMUX__NOW); /* a client may have to show itself [VER-3] */
         return SMUX_OK;
     }
+    session->ended = true; /* what epoll has reported already must not be served */
     smux__background_forget(session);
     smux__session_unlock(session);
     smux__background_remove(session);
