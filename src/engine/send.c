@@ -11,6 +11,8 @@
 
 /* Payload up to this is copied behind its header instead of being sent from where it is. */
 #define PACK_MAX 512u
+/* Of a tray so much is copied behind what waits. */
+#define TRAY_COPY_MAX 2048u
 /* Bytes formed at once, at least, when the transport takes fewer. */
 #define MIN_BATCH 16384u
 /* And before it is known how many it takes. */
@@ -551,6 +553,23 @@ static bool form_turn(smux_engine *e)
     return true;
 }
 
+/* Little is copied if more waits already: a transport that takes nothing must not gather chunks that
+ * are nearly empty. */
+static void push_tray(smux_engine *e, struct smux__chunk *chunk)
+{
+    uint8_t *p = NULL;
+
+    if (e->outbox.len > 0 && chunk->end <= TRAY_COPY_MAX) {
+        p = smux__outbox_pack(&e->outbox, &e->pool, chunk->end);
+    }
+    if (p != NULL) {
+        memcpy(p, chunk->base, chunk->end);
+        smux__outbox_packed(&e->outbox, chunk->end);
+    } else {
+        smux__outbox_push(&e->outbox, chunk, chunk->base, chunk->end);
+    }
+}
+
 /* All that lies in the tray; its frames are complete. */
 static bool form_tray(smux_engine *e)
 {
@@ -564,8 +583,7 @@ static bool form_tray(smux_engine *e)
     uint32_t n = (uint32_t)(owner - last);
     uint32_t payload = chunk->end - n * SMUX__HEADER_LEN;
 
-    smux__outbox_push(&e->outbox, chunk, frame, chunk->end);
-    smux__chunk_unref(&e->pool, chunk); /* it is the outbox's now */
+    push_tray(e, chunk);
     e->send_queued -= payload;
     e->stats.wire_out += chunk->end;
     e->stats.payload_out += payload;
@@ -584,6 +602,7 @@ static bool form_tray(smux_engine *e)
             smux__send_schedule(e, stream); /* its FIN may be next */
         }
     }
+    smux__chunk_unref(&e->pool, chunk);
     return true;
 }
 

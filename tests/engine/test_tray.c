@@ -225,6 +225,27 @@ START_TEST(small_writes_of_a_dead_session_count_as_unsent)
 }
 END_TEST
 
+/* Each is formed, and nothing is taken: what waits is copied together. */
+START_TEST(L8_small_writes_behind_a_transport_that_takes_nothing_hold_little)
+{
+    smux_estream *streams[STREAMS];
+    struct smux_iov iov[64];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    size_t before = w.heap.now;
+    for (int i = 0; i < 50; i++) {
+        wire_write(&w, streams[0], 10);
+        ck_assert_int_gt(smux_engine_send_iov(w.engine, iov, 64, w.now), 0);
+        smux_engine_send_commit(w.engine, 0, w.now);
+    }
+    ck_assert_uint_le(w.heap.now - before, 32768);
+    w.blocked = false;
+    expect_data(&w, smux_estream_id(streams[0]), 500);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tray");
@@ -239,6 +260,7 @@ int main(void)
     add_every_split(tc, L8_small_writes_end_where_the_queue_of_a_stream_does);
     add_every_split(tc, without_memory_a_write_fails_and_what_was_written_leaves);
     add_every_split(tc, more_small_writes_than_fit_leave_in_order);
+    add_every_split(tc, L8_small_writes_behind_a_transport_that_takes_nothing_hold_little);
     add_every_split(tc, small_writes_of_a_dead_session_count_as_unsent);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
