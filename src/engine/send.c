@@ -484,6 +484,15 @@ static uint32_t form_large_psh(smux_engine *e, struct smux_estream *stream, uint
     return done;
 }
 
+/* What a frame of payload changes in its stream. */
+static inline void note_sent(smux_engine *e, struct smux_estream *stream, uint32_t len)
+{
+    stream->sent += len;
+    e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
+    stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
+    stream->last_sent_ms = e->now_ms;
+}
+
 /* One PSH of the stream whose turn it is, at most `room` bytes; false when the outbox takes no
  * more. A loan is never copied: its owner waits for it anyway. */
 static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
@@ -496,11 +505,8 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
     if (len == 0) {
         return false;
     }
-    stream->sent += len;
-    e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
+    note_sent(e, stream, len);
     smux__scheduler_sent(&e->data, stream, len);
-    stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
-    stream->last_sent_ms = e->now_ms;
     e->payload_ends_at = e->stats.wire_out;
     e->stats.payload_out += len;
     e->stats.frames_out.psh++;
@@ -594,10 +600,8 @@ static bool form_tray(smux_engine *e)
         struct smux_estream *stream = *owner;
         uint32_t len = smux__header_load(frame).len;
         frame += SMUX__HEADER_LEN + len;
-        stream->flags &= ~(uint32_t)(STREAM_IN_TRAY | STREAM_SILLY_OVER);
-        stream->sent += len;
-        e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
-        stream->last_sent_ms = e->now_ms;
+        stream->flags &= ~(uint32_t)STREAM_IN_TRAY;
+        note_sent(e, stream, len);
         if (smux__stream_is(stream, STREAM_FIN_WANTED)) {
             smux__send_schedule(e, stream); /* its FIN may be next */
         }
