@@ -1,9 +1,10 @@
 /*
  * fd.c - a transport over one or two file descriptors.
  *
- * Sockets and other descriptors differ in three places only: a socket is written with sendmsg,
- * because writev cannot suppress SIGPIPE; it takes the options of TCP; and its outgoing
- * direction ends with shutdown(2) instead of close(2).
+ * Sockets and other descriptors differ in four places only: a socket is written with sendmsg,
+ * because writev cannot suppress SIGPIPE; it is read with recvmsg, which can be told to wait or not
+ * in each call; it takes the options of TCP; and its outgoing direction ends with shutdown(2)
+ * instead of close(2).
  *
  * readv and writev may run in two threads at once. They share nothing that changes, except for
  * the number of the last error, which is atomic.
@@ -22,11 +23,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 /** Unsent bytes that the kernel may hold: enough to keep a fast link busy between two turns of
  *  the caller, few enough that a late small frame does not wait behind megabytes. */
 #define FD_NOTSENT_LOWAT (128 * 1024)
+
+/** How long fd_readv_wait() waits; the clock of the kernel may make it 10 ms. */
+#define FD_WAIT_US 5000
 
 /** Vectors in one system call; the limit of Linux and the BSDs. More are left for the next. */
 #define FD_IOV_MAX 1024
@@ -42,7 +47,9 @@ _Static_assert(offsetof(struct smux_iov, len) == offsetof(struct iovec, iov_len)
 struct fd_transport {
     int read_fd;
     int write_fd;
+    bool reads_from_socket;
     bool writes_to_socket;
+    bool waits;            /* the read descriptor blocks, for FD_WAIT_US at most */
     atomic_int last_errno; /* of the last failure; 0 = none */
 };
 
@@ -66,13 +73,24 @@ static int fd_failure(struct fd_transport *t)
     return SMUX_EIO;
 }
 
-static int fd_readv(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
+static ssize_t fd_recv(const struct fd_transport *t, const struct smux_iov *iov, int n, int flags)
 {
-    struct fd_transport *t = ctx;
+    struct msghdr msg = {0};
+
+    msg.msg_iov = (struct iovec *)iov;
+    msg.msg_iovlen = (size_t)n;
+    return smux__sys.recvmsg(t->read_fd, &msg, flags);
+}
+
+static int fd_read(struct fd_transport *t, const struct smux_iov *iov, int n, int flags,
+                   size_t *out_len)
+{
+    int count = fd_count(n);
     ssize_t len;
 
     do {
-        len = smux__sys.readv(t->read_fd, (const struct iovec *)iov, fd_count(n));
+        len = t->reads_from_socket ? fd_recv(t, iov, count, flags)
+                                   : smux__sys.readv(t->read_fd, (const struct iovec *)iov, count);
     } while (len < 0 && errno == EINTR);
     if (len < 0) {
         return fd_failure(t);
@@ -81,13 +99,37 @@ static int fd_readv(void *ctx, const struct smux_iov *iov, int n, size_t *out_le
     return len > 0 ? SMUX_OK : SMUX_EOF;
 }
 
+static int fd_readv(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    return fd_read(ctx, iov, n, MSG_DONTWAIT, out_len);
+}
+
+/** From now on a call on the read descriptor waits unless it is told not to, as all others are. */
+static bool fd_make_waiting(struct fd_transport *t)
+{
+    struct timeval limit = {.tv_usec = FD_WAIT_US};
+
+    t->waits =
+        t->reads_from_socket &&
+        smux__sys.setsockopt(t->read_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+        smux__sys_set_nonblocking(t->read_fd, false) == 0;
+    return t->waits;
+}
+
+static int fd_readv_wait(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    struct fd_transport *t = ctx;
+
+    return t->waits || fd_make_waiting(t) ? fd_read(t, iov, n, 0, out_len) : SMUX_EAGAIN;
+}
+
 static ssize_t fd_send(const struct fd_transport *t, const struct smux_iov *iov, int n)
 {
     struct msghdr msg = {0};
 
     msg.msg_iov = (struct iovec *)iov;
     msg.msg_iovlen = (size_t)n;
-    return smux__sys.sendmsg(t->write_fd, &msg, MSG_NOSIGNAL);
+    return smux__sys.sendmsg(t->write_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static int fd_writev(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
@@ -191,6 +233,7 @@ static const struct smux_transport_ops fd_ops = {
     .address = fd_address,
     .rtt_us = fd_rtt_us,
     .error = fd_error,
+    .readv_wait = fd_readv_wait,
 };
 
 /** Tells whether a descriptor can be used in a direction, and whether it is a socket. */
@@ -241,7 +284,9 @@ int smux_transport_fd(int read_fd, int write_fd, struct smux_transport *out_tran
     }
     t->read_fd = read_fd;
     t->write_fd = write_fd;
+    t->reads_from_socket = reads_socket;
     t->writes_to_socket = writes_socket;
+    t->waits = false;
     atomic_init(&t->last_errno, 0);
     if (writes_socket) {
         fd_tune(write_fd);

@@ -27,6 +27,7 @@
 struct smux__sys {
     ssize_t (*readv)(int fd, const struct iovec *iov, int n);
     ssize_t (*writev)(int fd, const struct iovec *iov, int n);
+    ssize_t (*recvmsg)(int fd, struct msghdr *msg, int flags);
     ssize_t (*sendmsg)(int fd, const struct msghdr *msg, int flags);
     ssize_t (*read)(int fd, void *buf, size_t len);
     ssize_t (*write)(int fd, const void *buf, size_t len);

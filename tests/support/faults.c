@@ -69,6 +69,20 @@ static ssize_t fault_readv(int fd, const struct iovec *iov, int n)
     return real.readv(fd, iov, n);
 }
 
+static ssize_t fault_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    struct iovec cut;
+    struct msghdr copy = *msg;
+    int n = (int)msg->msg_iovlen;
+
+    if (faults_strike(FAULT_READ)) {
+        return errno == 0 ? 0 : -1;
+    }
+    copy.msg_iov = (struct iovec *)fault_cut(FAULT_READ, msg->msg_iov, &n, &cut);
+    copy.msg_iovlen = (size_t)n;
+    return real.recvmsg(fd, &copy, flags);
+}
+
 static ssize_t fault_writev(int fd, const struct iovec *iov, int n)
 {
     struct iovec cut;
@@ -193,6 +207,7 @@ void faults_begin(void)
     smux__sys.write = fault_write;
     smux__sys.readv = fault_readv;
     smux__sys.writev = fault_writev;
+    smux__sys.recvmsg = fault_recvmsg;
     smux__sys.sendmsg = fault_sendmsg;
     smux__sys.poll = fault_poll;
     smux__sys.socket = fault_socket;

@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 enum fault_call {
-    FAULT_READ,  /**< readv; without an error: the end */
+    FAULT_READ,  /**< readv, recvmsg; without an error: the end */
     FAULT_WRITE, /**< writev and sendmsg */
     FAULT_POLL,  /**< poll and ppoll; without an error: ready, although nothing is */
     FAULT_SOCKET,

@@ -28,11 +28,11 @@ TRANSIENT = [errno.EINTR, errno.EAGAIN]
 KINDS = {
     "READ": (TRANSIENT + [short(1), short(100)],        # of local connections and targets
              [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM, errno.EIO]),
-    "READV": (TRANSIENT + [short(1), short(7), short(100)],     # of sessions
+    "RECV": (TRANSIENT + [short(1), short(7), short(100)],     # of sessions
               [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM, errno.EIO]),
     "WRITEV": (TRANSIENT + [short(1), short(100)],
                [errno.EPIPE, errno.ECONNRESET, errno.ENOBUFS, errno.ENOMEM, errno.EIO]),
-    "SENDMSG": (TRANSIENT + [short(1), short(7), short(9), short(100)],
+    "SEND": (TRANSIENT + [short(1), short(7), short(9), short(100)],
                 [errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM,
                  errno.EIO]),
     "ACCEPT": (TRANSIENT + [errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
@@ -124,7 +124,7 @@ def fault_at_every_place(tunnel, side, call, how, harmless, reconnect=False, tim
             call, side, nth, errno.errorcode.get(how, "%d bytes" % (how - short(0))))
         first = tunnel.plan.fail(call, nth, how, times)
         if reconnect:
-            tunnel.plan.fail("READV", 1, errno.EIO)
+            tunnel.plan.fail("RECV", 1, errno.EIO)
         result = tunnel.exchange()
         struck = tunnel.plan.calls(call) >= first
         tunnel.plan.clear()
@@ -209,7 +209,7 @@ def five_streams(side):
 
 def a_lost_session(side):
     def play(tunnel):
-        tunnel.plan.fail("READV", 1, errno.EIO)
+        tunnel.plan.fail("RECV", 1, errno.EIO)
         for _ in range(2):
             judge(side, "ALLOC", tunnel.exchange(), False, "a lost session")
     return play

@@ -92,6 +92,49 @@ START_TEST(nothing_to_read_would_block)
 
 END_TEST
 
+static int do_read_wait(void *buf, size_t size, size_t *out_len)
+{
+    struct smux_iov iov = {buf, size};
+
+    return transport.ops->readv_wait(transport.ctx, &iov, 1, out_len);
+}
+
+/* ... and all other calls still do not wait, though the descriptor does. */
+START_TEST(a_read_may_wait_some_milliseconds)
+{
+    uint8_t block[65536] = {0};
+    char c;
+    size_t len = 0;
+    uint64_t begun_us = smux_now_us();
+
+    ck_assert_int_eq(do_read_wait(&c, 1, &len), SMUX_EAGAIN);
+    ck_assert_uint_ge(smux_now_us() - begun_us, 5000);
+    faults_fail(FAULT_READ, faults_count(FAULT_READ) + 1, EINTR, 1);
+    ck_assert_int_eq(write(peer, "x", 1), 1);
+    ck_assert_int_eq(do_read_wait(&c, 1, &len), SMUX_OK);
+    ck_assert_int_eq(c, 'x');
+    ck_assert_int_eq(do_read(&c, 1, &len), SMUX_EAGAIN);
+    while (do_write(block, sizeof block, &len) == SMUX_OK) {
+    }
+    ck_assert_int_eq(do_write(block, sizeof block, &len), SMUX_EAGAIN);
+    ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+    ck_assert_int_eq(do_read_wait(&c, 1, &len), SMUX_EOF);
+}
+END_TEST
+
+START_TEST(a_socket_that_takes_no_limit_does_not_wait)
+{
+    char c;
+    size_t len = 0;
+
+    faults_fail(FAULT_SETSOCKOPT, 1, ENOPROTOOPT, 0);
+    uint64_t begun_us = smux_now_us();
+    ck_assert_int_eq(do_read_wait(&c, 1, &len), SMUX_EAGAIN);
+    ck_assert_uint_eq(faults_count(FAULT_READ), 0);
+    ck_assert_uint_lt(smux_now_us() - begun_us, 1000000);
+}
+END_TEST
+
 START_TEST(a_full_socket_would_block)
 {
     static char buf[65536];
@@ -288,6 +331,16 @@ START_TEST(shutdown_of_a_pipe_keeps_its_number_occupied)
 }
 END_TEST
 
+START_TEST(pipes_do_not_wait)
+{
+    char c;
+    size_t len = 0;
+
+    ck_assert_int_eq(do_read_wait(&c, 1, &len), SMUX_EAGAIN);
+    ck_assert_uint_eq(faults_count(FAULT_SETSOCKOPT), 0);
+}
+END_TEST
+
 START_TEST(pipes_have_no_address)
 {
     char text[64];
@@ -385,6 +438,8 @@ static void add_socket_tests(TCase *tc)
     tcase_add_test(tc, vectors_are_written_and_read_in_order);
     tcase_add_test(tc, nothing_to_read_would_block);
     tcase_add_test(tc, a_full_socket_would_block);
+    tcase_add_test(tc, a_read_may_wait_some_milliseconds);
+    tcase_add_test(tc, a_socket_that_takes_no_limit_does_not_wait);
     tcase_add_test(tc, the_end_comes_after_all_data);
     tcase_add_test(tc, shutdown_lets_the_peer_read_the_end_and_answer);
     tcase_add_test(tc, a_write_to_a_closed_socket_fails_without_a_signal);
@@ -410,6 +465,7 @@ int main(void)
     tcase_add_checked_fixture(pipes, setup_pipes, teardown_pipes);
     tcase_add_test(pipes, pipes_carry_both_directions);
     tcase_add_test(pipes, shutdown_of_a_pipe_keeps_its_number_occupied);
+    tcase_add_test(pipes, pipes_do_not_wait);
     tcase_add_test(pipes, pipes_have_no_address);
     suite_add_tcase(suite, pipes);
     tcase_add_test(making, bad_descriptors_are_refused);

@@ -34,9 +34,9 @@
 /* In the order of CALLS in libfaults.py. */
 enum call {
     READ,
-    READV,
+    RECV, /* also recvmsg */
     WRITEV,
-    SENDMSG,
+    SEND, /* also sendmsg */
     ACCEPT,
     SOCKET,
     CONNECT,
@@ -193,12 +193,30 @@ ssize_t read(int fd, void *buf, size_t len)
     return real(fd, buf, how >= SHORT && len > (size_t)(how - SHORT) ? (size_t)(how - SHORT) : len);
 }
 
-ssize_t readv(int fd, const struct iovec *iov, int n)
-{
-    REAL(readv)
-    TRANSFER(READV, iov, n)
-    return real(fd, iov, n);
-}
+/* One buffer of a session. */
+#define TRANSFER_ONE(call, buf, len)                                                               \
+    struct iovec one = {(void *)(uintptr_t)(buf), len};                                            \
+    const struct iovec *iov = &one;                                                                \
+    int n = 1;                                                                                     \
+    TRANSFER(call, iov, n)                                                                         \
+    return real(fd, iov->iov_base, iov->iov_len, flags);
+
+/* Several. */
+#define TRANSFER_MANY(call, msg)                                                                   \
+    struct msghdr own = *(msg);                                                                    \
+    const struct iovec *iov = own.msg_iov;                                                         \
+    int n = (int)own.msg_iovlen;                                                                   \
+    TRANSFER(call, iov, n)                                                                         \
+    own.msg_iov = (struct iovec *)(uintptr_t)iov;                                                  \
+    own.msg_iovlen = (size_t)n;                                                                    \
+    return real(fd, &own, flags);
+
+ssize_t recv(int fd, void *buf, size_t len, int flags){REAL(recv) TRANSFER_ONE(RECV, buf, len)}
+
+ssize_t recvmsg(int fd, struct msghdr *msg, int flags){REAL(recvmsg) TRANSFER_MANY(RECV, msg)}
+
+ssize_t
+    send(int fd, const void *buf, size_t len, int flags){REAL(send) TRANSFER_ONE(SEND, buf, len)}
 
 ssize_t writev(int fd, const struct iovec *iov, int n)
 {
@@ -207,17 +225,7 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
     return real(fd, iov, n);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
-{
-    REAL(sendmsg)
-    struct msghdr own = *msg;
-    const struct iovec *iov = msg->msg_iov;
-    int n = (int)msg->msg_iovlen;
-    TRANSFER(SENDMSG, iov, n)
-    own.msg_iov = (struct iovec *)(uintptr_t)iov;
-    own.msg_iovlen = (size_t)n;
-    return real(fd, &own, flags);
-}
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags){REAL(sendmsg) TRANSFER_MANY(SEND, msg)}
 
 ssize_t write(int fd, const void *buf, size_t len)
 {
