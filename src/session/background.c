@@ -35,6 +35,7 @@
 #define BATCH         64   /* events taken at once */
 #define LOOK_US       5000 /* between two looks at the list */
 #define LEASE_LOOK_US 1000 /* the same while a reader is away with the receiver's role */
+#define MAX_TRUST     3    /* this interval doubles so often, while the reader comes back */
 #define SOON_US       1000 /* until output that waits is sent */
 #define SPACING_US    50   /* between two looks at sessions with output of small writes, at least */
 #define ROW_LOOK_US   100  /* and at most */
@@ -115,10 +116,13 @@ static void background_set_look(uint64_t *time_us, uint64_t at_us)
     }
 }
 
-/* Until the next look. */
+/* Until the next look. A holder of the role who has always come back is trusted longer: each look
+ * costs a conversation two switches of threads. */
 static uint64_t background_interval(const smux_session *session)
 {
-    return session->leased != NULL ? LEASE_LOOK_US : LOOK_US;
+    const struct smux__served *served = &session->served;
+
+    return served->lease_told ? (uint64_t)LEASE_LOOK_US << served->trust : LOOK_US;
 }
 
 /* Has a session looked at, in time for what it owes. */
@@ -411,8 +415,9 @@ static void serve_settle(smux_session *session)
     served->owed = SMUX__NOW;
     served->told = SMUX__NOW;
     served->seen_turn = session->turn;
-    served->lease_told = false;
-    if (session->starved || smux__waiters_are_leased(session)) {
+    served->trust = !active ? 0 : served->trust < MAX_TRUST ? served->trust + 1 : MAX_TRUST;
+    served->lease_told = smux__waiters_are_leased(session) || (served->lease_told && active);
+    if (session->starved || served->lease_told) {
         background_attend(session);
     } else if (!active) {
         background_unattend(session);

@@ -135,13 +135,15 @@ static void io_fail_send(smux_session *session)
 
 /* --- in ------------------------------------------------------------------------------------ */
 
-static int io_readv(smux_session *session, const struct smux_iov *iov, int n, size_t *out_len)
+static int io_readv(smux_session *session, const struct smux_iov *iov, int n, bool wait,
+                    size_t *out_len)
 {
     const struct smux_transport *transport = &session->transport;
+    const struct smux_transport_ops *ops = transport->ops;
 
     session->reading = true;
     smux__session_begin_io(session);
-    int status = transport->ops->readv(transport->ctx, iov, n, out_len);
+    int status = (wait ? ops->readv_wait : ops->readv)(transport->ctx, iov, n, out_len);
     smux__session_lock(session);
     session->reading = false;
     session->turn++;
@@ -207,7 +209,7 @@ static enum smux__io io_take_nothing(smux_session *session, int status)
 
 /* Reads once and lets the engine decode. A read that finds less than it asked for is likely to
  * have found all: that saves a call that finds nothing. */
-static int io_read(smux_session *session)
+static int io_read(smux_session *session, bool wait)
 {
     struct smux_iov iov[2];
     size_t len = 0;
@@ -218,7 +220,7 @@ static int io_read(smux_session *session)
         return SMUX_ENOMEM;
     }
     size_t room = iov[0].len + (n > 1 ? iov[1].len : 0);
-    int status = io_readv(session, iov, n, &len);
+    int status = io_readv(session, iov, n, wait, &len);
     uint64_t now_us = smux_now_us();
     (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, now_us);
     io_meter(session, status == SMUX_OK ? len : 0, now_us);
@@ -254,21 +256,21 @@ static int io_linger(smux_session *session)
         smux__session_unlock(session);
         smux__io_pause(session);
         smux__session_lock(session);
-        status = io_read(session);
+        status = io_read(session, false);
     }
     smux__io_spun(&session->linger, status != SMUX_EAGAIN);
     return status;
 }
 
 /* Reads, and reads on while it is for the same reader. */
-static int io_read_on(smux_session *session)
+static int io_read_on(smux_session *session, bool wait)
 {
-    int status = io_read(session);
+    int status = io_read(session, wait);
     int n = 1;
 
     for (; n < POST_READS && status == SMUX_OK && io_goes_on(session); n++) {
         smux__session_update(session); /* what came for others must not wait */
-        status = session->read_dry ? io_linger(session) : io_read(session);
+        status = session->read_dry ? io_linger(session) : io_read(session, false);
     }
     if (status == SMUX_EAGAIN && n > 1) { /* reads before have succeeded */
         session->read_dry = true;
@@ -277,20 +279,30 @@ static int io_read_on(smux_session *session)
     return status;
 }
 
-enum smux__io smux__io_receive(smux_session *session)
+static enum smux__io io_receive(smux_session *session, bool wait)
 {
     if (!smux__io_can_receive(session)) {
         return SMUX__IO_IDLE;
     }
     session->regular_told = false;
     io_post(session);
-    int status = io_read_on(session);
+    int status = io_read_on(session, wait);
     io_unpost(session);
     if (status == SMUX_OK || status == SMUX_ENOMEM) {
         smux__session_update(session); /* without memory, too: reads before may have succeeded */
         return status == SMUX_OK ? SMUX__IO_PROGRESS : SMUX__IO_IDLE;
     }
     return io_take_nothing(session, status);
+}
+
+enum smux__io smux__io_receive(smux_session *session)
+{
+    return io_receive(session, false);
+}
+
+enum smux__io smux__io_receive_wait(smux_session *session)
+{
+    return io_receive(session, true);
 }
 
 /* --- out ----------------------------------------------------------------------------------- */

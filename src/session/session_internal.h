@@ -116,7 +116,8 @@ struct smux__served {
     bool hurried;             /* in the one for output that waits; under the background's lock */
     uint8_t owed;             /* enum smux__haste: when output that waits is to be sent */
     uint8_t told;             /* the same, as the thread knows it */
-    bool lease_told;          /* the thread will look when a lease is over */
+    bool lease_told;          /* the thread looks often, as there are leases */
+    uint8_t trust;            /* the last looks, up to MAX_TRUST, found receiving go on */
     bool hung_up;             /* the read descriptor has no news but what a read would tell */
     bool peer_ended;          /* the same of the peer's orderly end: it may still fail */
     unsigned armed;           /* SMUX__ARMED_*, as of the last time epoll reported */
@@ -183,6 +184,7 @@ struct smux_session {
     bool fast;                /* as of then: so many come that waiting is not worth a sleep */
     struct smux__spin linger; /* for more of a reader's data */
     struct smux__spin polls;  /* for the transport */
+    bool prompt;              /* the last wait for it was short: the next may be so, too */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */
@@ -322,6 +324,9 @@ enum smux__io {
 
 /* Reads once. The caller has taken the receiver's role. */
 enum smux__io smux__io_receive(smux_session *session);
+
+/* The same, but waits for some milliseconds if there is nothing yet, which only data ends early. */
+enum smux__io smux__io_receive_wait(smux_session *session);
 
 /* Sends until there is nothing left or the transport is full, unless somebody else is sender.
  * `self` is the waiter that calls, or &smux__somebody. True if it sent something. */

@@ -353,6 +353,7 @@ static void setup_gate(enum smux_role role, const struct smux_config *config)
     gate.ops = *gate.inner.ops;
     gate.ops.readv = gate_readv;
     gate.ops.writev = gate_writev;
+    gate.ops.readv_wait = NULL;
     transport = (struct smux_transport){&gate.ops, gate.inner.ctx};
     ck_assert_int_eq(smux_session_new(role, &transport, config, &session), SMUX_OK);
 }
