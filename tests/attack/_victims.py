@@ -16,9 +16,9 @@ import signal
 import subprocess
 import tempfile
 
-ATTACK = os.environ.get("SMUX_ATTACK", "")
-TOOL = os.environ.get("SMUX_TOOL", "")
-GO_DIR = os.environ.get("SMUX_INTEROP_DIR", "")
+ATTACK = os.environ.get("SMUX_ATTACK", "build/dev/tests/attack/attack")
+TOOL = os.environ.get("SMUX_TOOL", "build/dev/bin/smux")
+GO_DIR = os.environ.get("SMUX_INTEROP_DIR", "build/dev/interop")
 PATIENCE = 20  # seconds in which a living process answers
 FIXED_WINDOW = 65536  # where windows must not follow the traffic
 TIMEOUT_MS = 300  # of frames and stalled output, where that is the end of an attack [FRM-11, L11]

@@ -6,8 +6,8 @@ import pathlib
 import subprocess
 import sys
 
-BIN = pathlib.Path(os.environ.get("SMUX_SPEC_DIR", ""))
-GO = pathlib.Path(os.environ.get("SMUX_INTEROP_DIR", ""))
+BIN = pathlib.Path(os.environ.get("SMUX_SPEC_DIR", "build/dev/tests/spec"))
+GO = pathlib.Path(os.environ.get("SMUX_INTEROP_DIR", "build/dev/interop"))
 LIMIT = 120  # seconds that one run may take
 RUNS = 4     # at the same time: most of them wait
 
