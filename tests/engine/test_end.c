@@ -403,6 +403,29 @@ START_TEST(END_3_data_of_a_closed_stream_that_cannot_be_sent_is_not_forgotten)
 }
 END_TEST
 
+/* The same when it turns out only after the end that the window does not suffice. */
+START_TEST(END_3_closed_stream_that_uses_up_its_window_after_the_end_is_a_loss)
+{
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_server(&w, 2, _i);
+    wire_upd(&w, 3, 0, 1000);
+    w.blocked = true;
+    wire_write(&w, stream, 5000);
+    smux_estream_close(w.engine, stream);
+    wire_fin(&w, 3);
+    smux_engine_recv_eof(w.engine, w.now);
+    expect_alive(&w);
+    w.blocked = false;
+    expect_data(&w, 3, 1000);
+    expect_quiet(&w);
+    expect_dead(&w, SMUX_ETRUNCATED);
+    ck_assert_uint_eq(wire_stats(&w).streams_now, 0);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(END_3_closed_stream_with_all_its_data_on_the_way_is_no_loss)
 {
     smux_estream *stream;
@@ -633,6 +656,7 @@ int main(void)
     add_every_split(tc, END_3_write_into_a_window_that_was_used_up_before_the_end_fails);
     add_every_split(tc, END_3_shutdown_after_the_end_of_the_transport_is_no_failure);
     add_every_split(tc, END_3_data_of_a_closed_stream_that_cannot_be_sent_is_not_forgotten);
+    add_every_split(tc, END_3_closed_stream_that_uses_up_its_window_after_the_end_is_a_loss);
     add_every_split(tc, END_3_closed_stream_with_all_its_data_on_the_way_is_no_loss);
     add_every_split(tc, END_3_transport_that_fails_with_data_before_it_is_no_clean_end);
     add_every_split(tc, END_3_closed_stream_leaves_the_table_at_the_end);

@@ -81,6 +81,36 @@ START_TEST(L6_more_than_the_burst_is_fatal)
 }
 END_TEST
 
+/* Nothing that stands behind the frame that was too much counts, though it came with it. */
+START_TEST(L6_frames_behind_the_last_glitch_are_not_taken)
+{
+    struct smux_config config = wire_config(2);
+    uint8_t frames[3 * (FRAME_HEADER + 10)];
+    smux_estream *calm;
+    struct wire w;
+    size_t len = 0;
+    char buf[20];
+
+    config.glitch_burst = 99;
+    start_server(&w, &config, _i);
+    wire_syn(&w, 5);
+    calm = wire_accept(&w, 5);
+    wire_data(&w, 3, (size_t)2 * 262144, 32768); /* a byte more costs 100 [UPD-9] */
+    uint64_t before = wire_stats(&w).frames_in.psh;
+    len += put_psh(frames + len, 2, 5, "in front  ", 10);
+    len += put_psh(frames + len, 2, 3, "too much  ", 10);
+    len += put_psh(frames + len, 2, 5, "behind    ", 10);
+    wire_feed(&w, frames, len);
+    expect_dead(&w, SMUX_EFLOOD);
+    ck_assert_uint_eq(wire_stats(&w).frames_in.psh - before, 2);
+    ck_assert_int_eq(smux_estream_read(w.engine, calm, buf, sizeof buf, &len), SMUX_OK);
+    ck_assert_uint_eq(len, 10);
+    ck_assert_int_eq(memcmp(buf, "in front  ", 10), 0);
+    expect_status(&w, calm, SMUX_EFLOOD);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(L6_refill_is_330_a_second)
 {
     struct smux_config config = wire_config(1);
@@ -257,6 +287,7 @@ int main(void)
     add_every_split(tc, L6_ten_nops_a_second_are_free);
     add_every_split(tc, L6_prices);
     add_every_split(tc, L6_more_than_the_burst_is_fatal);
+    add_every_split(tc, L6_frames_behind_the_last_glitch_are_not_taken);
     add_every_split(tc, L6_refill_is_330_a_second);
     add_every_split(tc, L6_refill_does_not_depend_on_how_often_it_is_looked_at);
     add_every_split(tc, L6_limits_can_be_set_and_switched_off);

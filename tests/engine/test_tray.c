@@ -164,6 +164,18 @@ START_TEST(L8_small_writes_end_where_the_queue_of_a_stream_does)
 }
 END_TEST
 
+static void without_memory(struct wire *w)
+{
+    w->heap.fail_at = w->heap.calls + 1;
+    w->heap.fail_on = true;
+}
+
+static void with_memory(struct wire *w)
+{
+    w->heap.fail_at = 0;
+    w->heap.fail_on = false;
+}
+
 /* What is in the tray needs memory to become a queue. */
 START_TEST(without_memory_a_write_fails_and_what_was_written_leaves)
 {
@@ -174,14 +186,121 @@ START_TEST(without_memory_a_write_fails_and_what_was_written_leaves)
     start(&w, 2, _i, streams);
     wire_write(&w, streams[0], 64);
     wire_write(&w, streams[1], 64);
-    w.heap.fail_at = w.heap.calls + 1;
-    w.heap.fail_on = true;
+    without_memory(&w);
     ck_assert_int_eq(smux_estream_write(w.engine, streams[0], "x", 1, &len), SMUX_ENOMEM);
     ck_assert_uint_eq(len, 0);
-    w.heap.fail_at = 0;
-    w.heap.fail_on = false;
+    ck_assert_int_eq(smux_estream_lend(w.engine, streams[0], "x", 1), SMUX_ENOMEM);
+    ck_assert_uint_eq(smux_estream_lent(w.engine, streams[0]), 0);
+    with_memory(&w);
     expect_psh(&w, streams[0], 64);
     expect_psh(&w, streams[1], 64);
+    expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* It may not leave any more, and cannot wait: the other one does not suffer [R10]. */
+START_TEST(R10_a_small_write_that_lost_its_window_without_memory_fails_its_stream)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+    size_t len;
+
+    start(&w, 2, _i, streams);
+    wire_write(&w, streams[0], 64);
+    wire_write(&w, streams[1], 64);
+    without_memory(&w);
+    wire_upd(&w, smux_estream_id(streams[0]), 0, 0);
+    with_memory(&w);
+    expect_alive(&w);
+    ck_assert_int_eq(smux_estream_write(w.engine, streams[0], "x", 1, &len), SMUX_ENOMEM);
+    ck_assert_uint_eq(wire_stats(&w).send_buffer, 64);
+    w.blocked = false;
+    expect_fin(&w, smux_estream_id(streams[0]));
+    expect_data(&w, smux_estream_id(streams[1]), 64);
+    expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* Its last frame grows into what others leave of the tray, and then becomes a queue. */
+START_TEST(a_small_write_that_no_longer_fits_merges_all_the_same)
+{
+    enum {
+        N = 15 /* frames of 512 bytes; a sixteenth would not fit */
+    };
+    struct smux_config config = wire_config(1);
+    smux_estream *streams[N];
+    struct wire w;
+
+    wire_start(&w, SMUX_CLIENT, &config, _i);
+    for (int i = 0; i < N; i++) {
+        streams[i] = wire_open(&w);
+    }
+    wire_skip(&w);
+    w.blocked = true;
+    for (int i = 0; i < N; i++) {
+        wire_write(&w, streams[i], 512);
+    }
+    wire_write(&w, streams[N - 1], 500);
+    for (int i = 0; i < N - 1; i++) {
+        expect_psh(&w, streams[i], 512);
+    }
+    expect_psh(&w, streams[N - 1], 1012);
+    expect_quiet(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* A loan takes two vectors of what is formed, its header and itself, and so many frames of small
+ * writes one, as they are too many to be copied. */
+START_TEST(a_small_write_waits_until_there_is_a_vector_for_it)
+{
+    enum {
+        LOANS = 20,
+        TRAYS = WIRE_IOVS - 2 * LOANS,
+        FRAMES = 5,
+        LEN = 450,
+    };
+    struct smux_config config = wire_config(1);
+    smux_estream *lenders[LOANS], *writers[FRAMES], *late;
+    struct smux_iov iov[WIRE_IOVS];
+    uint8_t loans[LOANS];
+    struct wire w;
+
+    wire_start(&w, SMUX_CLIENT, &config, _i);
+    for (int i = 0; i < LOANS; i++) {
+        lenders[i] = wire_open(&w);
+    }
+    for (int i = 0; i < FRAMES; i++) {
+        writers[i] = wire_open(&w);
+    }
+    late = wire_open(&w);
+    wire_skip(&w);
+    w.blocked = true;
+    for (int i = 0; i < LOANS; i++) {
+        struct wire_flow *flow = wire_flow(&w, smux_estream_id(lenders[i]));
+        wire_content(&w, flow, &loans[i], 1);
+        flow->written++;
+        ck_assert_int_eq(smux_estream_lend(w.engine, lenders[i], &loans[i], 1), SMUX_OK);
+    }
+    ck_assert_int_eq(smux_engine_send_iov(w.engine, iov, WIRE_IOVS, w.now), 2 * LOANS);
+    for (int i = 0; i < TRAYS; i++) {
+        for (int j = 0; j < FRAMES; j++) {
+            wire_write(&w, writers[j], LEN);
+        }
+        ck_assert_int_eq(smux_engine_send_iov(w.engine, iov, WIRE_IOVS, w.now), 2 * LOANS + i + 1);
+    }
+    wire_write(&w, late, 10);
+    ck_assert_int_eq(smux_engine_send_iov(w.engine, iov, WIRE_IOVS, w.now), WIRE_IOVS);
+    ck_assert_uint_eq(wire_stream_stats(&w, late).unsent, 10);
+    for (int i = 0; i < LOANS; i++) {
+        expect_psh(&w, lenders[i], 1);
+    }
+    for (int i = 0; i < TRAYS * FRAMES; i++) {
+        expect_psh(&w, writers[i % FRAMES], LEN);
+    }
+    expect_psh(&w, late, 10);
     expect_quiet(&w);
     wire_stop(&w);
 }
@@ -259,6 +378,11 @@ int main(void)
     add_every_split(tc, WIN_9_a_window_that_shrinks_holds_a_small_write_back);
     add_every_split(tc, L8_small_writes_end_where_the_queue_of_a_stream_does);
     add_every_split(tc, without_memory_a_write_fails_and_what_was_written_leaves);
+    /* The other ways of feeding need memory. */
+    tcase_add_loop_test(tc, R10_a_small_write_that_lost_its_window_without_memory_fails_its_stream,
+                        0, FEED_RANDOM);
+    add_every_split(tc, a_small_write_that_no_longer_fits_merges_all_the_same);
+    add_every_split(tc, a_small_write_waits_until_there_is_a_vector_for_it);
     add_every_split(tc, more_small_writes_than_fit_leave_in_order);
     add_every_split(tc, L8_small_writes_behind_a_transport_that_takes_nothing_hold_little);
     add_every_split(tc, small_writes_of_a_dead_session_count_as_unsent);
