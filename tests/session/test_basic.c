@@ -94,7 +94,8 @@ static double thread_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* A read of 300 ms without data takes the processor for the 100 ms that are configured. */
+/* A read of 300 ms without data takes the processor for the 100 ms that are configured, or for what
+ * a busy machine leaves of them, which may be next to nothing now and then. */
 START_TEST(busy_polling_ends_when_configured)
 {
     struct smux_config config;
@@ -106,11 +107,15 @@ START_TEST(busy_polling_ends_when_configured)
     config.busy_poll_us = 100000;
     ends_open(&ends, WIRE_TCP, &config);
     ends_stream(&ends, &near, &far);
-    double begun = thread_seconds();
-    smux_stream_set_read_deadline(near, smux_now_us() + 300000);
-    ck_assert_int_eq(smux_stream_read(near, &c, 1, &n), SMUX_EDEADLINE);
-    ck_assert_double_ge(thread_seconds() - begun, 0.005); /* less on a busy machine */
-    ck_assert_double_lt(thread_seconds() - begun, 0.2);
+    double used = 0;
+    for (int i = 0; i < 10 && used < 0.005; i++) {
+        double begun = thread_seconds();
+        smux_stream_set_read_deadline(near, smux_now_us() + 300000);
+        ck_assert_int_eq(smux_stream_read(near, &c, 1, &n), SMUX_EDEADLINE);
+        used = thread_seconds() - begun;
+    }
+    ck_assert_double_ge(used, 0.005);
+    ck_assert_double_lt(used, 0.2);
     smux_stream_close(near);
     smux_stream_close(far);
     ends_close(&ends);
