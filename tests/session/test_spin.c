@@ -12,11 +12,28 @@
 /* More than a look takes at most, and less than what would be noticed. */
 #define BOUND_US 100
 
+/* A measurement counts for a millisecond. Who needed more than half of it was held up. */
+#define HELD_UP_US 500
+
 /* As the meter leaves a session: `fast` or not, measured `age_us` ago. */
 static void metered(struct smux_session *session, bool fast, uint64_t age_us)
 {
     session->fast = fast;
     session->metered_us = smux_now_us() - age_us;
+}
+
+/* Asks just behind the meter, again if the machine was busy with others in between. */
+static uint64_t fast_look_until(struct smux_session *session, struct smux__spin *spin)
+{
+    const bool skips = spin->skip > 0;
+    uint64_t until_us, start_us;
+
+    do {
+        start_us = smux_now_us();
+        metered(session, true, 0);
+        until_us = smux__io_spin_until(session, spin);
+    } while (until_us == 0 && !skips && smux_now_us() - start_us > HELD_UP_US);
+    return until_us;
 }
 
 /* How many of 1000 occasions are looks, if each has this result. */
@@ -27,8 +44,7 @@ static unsigned count_looks(bool success)
     unsigned n = 0;
 
     for (unsigned i = 0; i < 1000; i++) {
-        metered(&session, true, 0);
-        if (smux__io_spin_until(&session, &spin) != 0) {
+        if (fast_look_until(&session, &spin) != 0) {
             smux__io_spun(&spin, success);
             n++;
         }
@@ -42,8 +58,7 @@ START_TEST(a_look_ends_within_its_bound)
     struct smux__spin spin = {0};
     uint64_t now_us = smux_now_us();
 
-    metered(&session, true, 0);
-    uint64_t until_us = smux__io_spin_until(&session, &spin);
+    uint64_t until_us = fast_look_until(&session, &spin);
     ck_assert_uint_gt(until_us, now_us);
     ck_assert_uint_le(until_us, smux_now_us() + BOUND_US);
 }
