@@ -39,6 +39,20 @@ static int allow_pairs(int pairs)
     return (int)((limit.rlim_cur - OTHER_DESCRIPTORS) / 2);
 }
 
+/* Tells whether memory of a session has fallen to what its test allows; caches are given back
+ * after a while. */
+struct budget {
+    const struct heap *heap;
+    size_t allowed;
+};
+
+static bool is_within(void *arg)
+{
+    const struct budget *budget = arg;
+
+    return budget->heap->now <= budget->allowed;
+}
+
 static double cpu_seconds(void)
 {
     struct rusage usage;
@@ -46,6 +60,16 @@ static double cpu_seconds(void)
     getrusage(RUSAGE_SELF, &usage);
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Nothing works for a while. */
+static bool is_idle(void *arg)
+{
+    double before = cpu_seconds();
+
+    (void)arg;
+    sleep_ms(200);
+    return cpu_seconds() - before < 0.05;
 }
 
 START_TEST(ten_thousand_idle_sessions_cost_one_thread_and_little_else)
@@ -68,13 +92,9 @@ START_TEST(ten_thousand_idle_sessions_cost_one_thread_and_little_else)
         ends_open_version(&all[i], WIRE_SOCKET, 2);
     }
     ck_assert_uint_eq(count_threads(), threads);
-    sleep_ms(50); /* until all is watched */
-    double cpu = cpu_seconds();
-    sleep_ms(200);
-    ck_assert_double_lt(cpu_seconds() - cpu, 0.05);
-    sleep_ms(1500); /* caches are given back */
+    ck_assert(await(is_idle, NULL)); /* when all is watched */
     ck_assert_uint_eq(smux_session_num_streams(all[0].client), 0);
-    ck_assert_uint_le(heap.now, 8192);
+    ck_assert(await(is_within, &(struct budget){&heap, 8192}));
     for (int i = 0; i < pairs; i += 97) { /* any of them wakes up */
         ends_stream(&all[i], &near, &far);
         flow_send(far, 1, 5000, 1000);
@@ -88,6 +108,14 @@ START_TEST(ten_thousand_idle_sessions_cost_one_thread_and_little_else)
 }
 END_TEST
 
+static bool is_all_there(void *arg)
+{
+    struct smux_stream_stats stats;
+
+    smux_stream_stats(arg, &stats);
+    return stats.unread == 10000;
+}
+
 /* All of them work, although nobody waits at the server. */
 START_TEST(the_background_serves_all_sessions)
 {
@@ -95,7 +123,6 @@ START_TEST(the_background_serves_all_sessions)
         N = 200
     };
     static smux_stream *streams[N], *far[N];
-    struct smux_stream_stats stats;
 
     (void)allow_pairs(2 * N); /* pipes take four descriptors */
     for (unsigned i = 0; i < N; i++) {
@@ -106,10 +133,8 @@ START_TEST(the_background_serves_all_sessions)
     for (unsigned i = 0; i < N; i++) {
         ck_assert_int_eq(smux_session_accept(all[i].server, &far[i]), SMUX_OK);
     }
-    sleep_ms(100);
     for (unsigned i = 0; i < N; i++) { /* the data is there before anybody asks for it */
-        smux_stream_stats(far[i], &stats);
-        ck_assert_uint_eq(stats.unread, 10000);
+        ck_assert(await(is_all_there, far[i]));
         flow_expect(far[i], i, 10000);
         smux_stream_close(streams[i]);
         smux_stream_close(far[i]);
@@ -171,10 +196,9 @@ START_TEST(an_idle_stream_is_small)
     for (int i = 0; i < N; i++) {
         ends_stream(&ends, &near[i], &far[i]);
     }
-    sleep_ms(1500); /* caches are given back */
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++) { /* the table included */
+        ck_assert(await(is_within, &(struct budget){&heaps[i], (size_t)160 * N}));
         ck_assert_uint_eq(smux_session_num_streams(i == 0 ? ends.client : ends.server), N);
-        ck_assert_uint_le(heaps[i].now / N, 160); /* the table included */
     }
     for (int i = 0; i < N; i++) {
         smux_stream_close(near[i]);

@@ -10,7 +10,7 @@
 
 struct heap {
     struct smux_allocator allocator; /**< ctx points back to this struct */
-    size_t now;                      /**< bytes asked for and not freed */
+    _Atomic size_t now;              /**< bytes asked for and not freed; others may watch it */
     size_t peak;                     /**< largest value of `now` since heap_reset_peak() */
     size_t blocks;                   /**< number of blocks not freed */
     uint64_t calls;                  /**< number of allocations asked for */
