@@ -272,7 +272,7 @@ START_TEST(END_4_drain_of_an_unused_connection_is_quick)
 }
 END_TEST
 
-START_TEST(END_4_drain_waits_no_longer_than_its_limit)
+START_TEST(L22_drain_waits_no_longer_than_its_limit)
 {
     config.drain_timeout_ms = 50;
     int raw = connect_raw(&echo, SMUX_SERVER); /* a peer that never closes */
@@ -554,7 +554,7 @@ static TCase *end_tests(void)
 
     tcase_add_loop_test(tc, END_4_drain_delivers_everything_first, 0, ALL_LINKS);
     tcase_add_loop_test(tc, END_4_drain_of_an_unused_connection_is_quick, 0, ALL_LINKS);
-    tcase_add_test(tc, END_4_drain_waits_no_longer_than_its_limit);
+    tcase_add_test(tc, L22_drain_waits_no_longer_than_its_limit);
     tcase_add_test(tc, END_4_keepalive_does_not_disturb_a_drain);
     tcase_add_test(tc, END_4_drain_drops_what_still_arrives);
     tcase_add_test(tc, END_3_the_peers_end_without_streams_is_orderly);
