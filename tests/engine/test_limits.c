@@ -446,6 +446,33 @@ START_TEST(L16_throttled_session_queues_little)
 }
 END_TEST
 
+/* What is configured smaller stays so: throttling never allows more. */
+START_TEST(L16_throttling_leaves_smaller_limits_as_they_are)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    config.max_receive_buffer = 1000;
+    config.max_stream_buffer = 1000;
+    config.max_stream_send_buffer = 100;
+    config.max_send_buffer = 200;
+    stream = start_server(&w, &config, _i);
+    smux_engine_throttle(w.engine, true);
+    wire_psh(&w, 3, 500);
+    ck_assert(smux_engine_wants_read(w.engine));
+    wire_psh(&w, 3, 600);
+    ck_assert(!smux_engine_wants_read(w.engine));
+    w.blocked = true;
+    ck_assert_uint_eq(wire_write_some(&w, stream, 4096), 100);
+    expect_read(&w, stream, 1100);
+    ck_assert(smux_engine_wants_read(w.engine));
+    w.blocked = false;
+    expect_data(&w, 3, 100);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(L18_frame_that_does_not_come_to_its_end)
 {
     struct smux_config config = wire_config(1);
@@ -531,6 +558,38 @@ START_TEST(R10_stream_for_which_there_is_no_memory_is_refused)
 }
 END_TEST
 
+/* Others go on, and what came too much is counted. */
+START_TEST(R10_payload_for_which_there_is_no_memory_aborts_its_stream)
+{
+    struct smux_config config = wire_config(1);
+    uint8_t frame[FRAME_HEADER + 100];
+    smux_estream *stream, *other;
+    struct wire w;
+    size_t taken;
+
+    stream = start_server(&w, &config, FEED_WHOLE);
+    wire_syn(&w, 5);
+    other = wire_accept(&w, 5);
+    put_psh(frame, 1, 3, (const uint8_t[100]){0}, 100);
+    for (size_t n = 0; n < sizeof frame; n += 9) { /* the frame comes in pieces */
+        w.heap.fail_at = w.heap.calls + 1;
+        w.heap.fail_on = true;
+        ck_assert_int_eq(smux_engine_recv(w.engine, frame + n, 9, w.now, &taken), SMUX_OK);
+        ck_assert_uint_eq(taken, 9);
+    }
+    w.heap.fail_at = 0;
+    w.heap.fail_on = false;
+    expect_alive(&w);
+    expect_status(&w, stream, SMUX_ENOMEM);
+    expect_limit(&w, ABORTED_MEMORY, 1);
+    ck_assert_uint_eq(wire_stats(&w).payload_discarded, 100);
+    wire_skip(&w);
+    wire_psh(&w, 5, 100);
+    expect_read(&w, other, 100);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(limits_have_names)
 {
     for (unsigned i = 0; i < SMUX_LIMIT_COUNT; i++) {
@@ -569,10 +628,12 @@ int main(void)
     add_every_split(tc, L16_throttled_session_takes_only_what_is_read);
     add_every_split(tc, L16_session_with_unread_data_pauses_when_it_is_throttled);
     add_every_split(tc, L16_throttled_session_queues_little);
+    add_every_split(tc, L16_throttling_leaves_smaller_limits_as_they_are);
     add_every_split(tc, L18_frame_that_does_not_come_to_its_end);
     add_every_split(tc, L19_writer_whose_peer_has_finished_and_gives_no_credit);
     add_every_split(tc, L22_guard_and_linger_have_an_end);
     tcase_add_test(tc, R10_stream_for_which_there_is_no_memory_is_refused);
+    tcase_add_test(tc, R10_payload_for_which_there_is_no_memory_aborts_its_stream);
     tcase_add_test(tc, limits_have_names);
     suite_add_tcase(suite, tc);
     return suite_main(suite);

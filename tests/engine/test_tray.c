@@ -223,30 +223,32 @@ START_TEST(R10_a_small_write_that_lost_its_window_without_memory_fails_its_strea
 }
 END_TEST
 
-/* Its last frame grows into what others leave of the tray, and then becomes a queue. */
+/* It has the last frame, which does not grow into what others leave of the tray. */
 START_TEST(a_small_write_that_no_longer_fits_merges_all_the_same)
 {
     enum {
-        N = 15 /* frames of 512 bytes; a sixteenth would not fit */
+        N = 15 /* frames of 512 bytes, which leave room for 250 */
     };
     struct smux_config config = wire_config(1);
-    smux_estream *streams[N];
+    smux_estream *streams[N], *last;
     struct wire w;
 
     wire_start(&w, SMUX_CLIENT, &config, _i);
     for (int i = 0; i < N; i++) {
         streams[i] = wire_open(&w);
     }
+    last = wire_open(&w);
     wire_skip(&w);
     w.blocked = true;
     for (int i = 0; i < N; i++) {
         wire_write(&w, streams[i], 512);
     }
-    wire_write(&w, streams[N - 1], 500);
-    for (int i = 0; i < N - 1; i++) {
+    wire_write(&w, last, 10);
+    wire_write(&w, last, 400);
+    for (int i = 0; i < N; i++) {
         expect_psh(&w, streams[i], 512);
     }
-    expect_psh(&w, streams[N - 1], 1012);
+    expect_psh(&w, last, 410);
     expect_quiet(&w);
     wire_stop(&w);
 }
