@@ -508,6 +508,62 @@ START_TEST(BKT_8_local_read_restarts_the_stall_timeout)
 }
 END_TEST
 
+/* Takes three frames at once, of which the budget lets in two; what follows lies undecoded in the
+ * buffer. */
+static smux_estream *start_with_a_frame_that_waits(struct wire *w, uint8_t last_version)
+{
+    struct smux_config config = budget_config(1, 1000);
+    uint8_t frames[3 * (FRAME_HEADER + 600)];
+    smux_estream *stream;
+    size_t len = 0;
+
+    wire_start(w, SMUX_SERVER, &config, FEED_IOV);
+    wire_syn(w, 3);
+    stream = wire_accept(w, 3);
+    for (int i = 0; i < 3; i++) {
+        len += put_psh(frames + len, i < 2 ? 1 : last_version, 3, (const uint8_t[600]){0}, 600);
+    }
+    wire_feed(w, frames, len);
+    ck_assert_uint_eq(wire_stream_stats(w, stream).unread, 1200);
+    ck_assert_uint_eq(wire_stats(w).receive_pauses, 1);
+    return stream;
+}
+
+static void expect_decoded(struct wire *w, smux_estream *stream, int end)
+{
+    char buf[2000];
+    size_t len;
+
+    ck_assert_int_eq(smux_estream_read(w->engine, stream, buf, sizeof buf, &len), SMUX_OK);
+    ck_assert_uint_eq(len, 1200);
+    expect_dead(w, end);
+    expect_status(w, stream, end);
+    ck_assert_uint_eq(wire_stats(w).frames_in.psh, 2);
+    wire_stop(w);
+}
+
+START_TEST(BKT_4_what_had_no_budget_when_the_session_failed_is_not_decoded)
+{
+    struct wire w;
+    smux_estream *stream = start_with_a_frame_that_waits(&w, 1);
+
+    smux_engine_fail(w.engine, SMUX_EIO, NULL);
+    expect_decoded(&w, stream, SMUX_EIO);
+}
+END_TEST
+
+/* The end waits for it, and then is none. */
+START_TEST(END_2_an_error_in_what_had_no_budget_comes_before_the_end)
+{
+    struct wire w;
+    smux_estream *stream = start_with_a_frame_that_waits(&w, 9);
+
+    smux_engine_recv_eof(w.engine, w.now);
+    expect_alive(&w);
+    expect_decoded(&w, stream, SMUX_EPROTO);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("budget");
@@ -532,6 +588,8 @@ int main(void)
     add_every_split(tc, BKT_8_stall_timeout_aborts_the_largest_stream);
     tcase_add_test(tc, BKT_8_stall_without_unread_data_aborts_nothing);
     add_every_split(tc, BKT_8_local_read_restarts_the_stall_timeout);
+    tcase_add_test(tc, BKT_4_what_had_no_budget_when_the_session_failed_is_not_decoded);
+    tcase_add_test(tc, END_2_an_error_in_what_had_no_budget_comes_before_the_end);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
