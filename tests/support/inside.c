@@ -63,22 +63,33 @@ static uint64_t hash_outbox(const struct smux__outbox *outbox)
 
     for (int i = 0; i < n; i++) {
         for (size_t k = 0; k < iov[i].len; k++) {
-            hash = rng_mix(hash ^ ((const uint8_t *)iov[i].base)[k]) + k;
+            hash = rng_mix((hash ^ ((const uint8_t *)iov[i].base)[k]) + 1);
         }
     }
     return hash;
 }
 
-/* All that is sent was copied into the scratch chunk, which keeps it and has room for much more. Of
- * the chunk it only matters that it is there. */
-static void hide_scratch(struct smux__outbox *outbox)
+/* What waits are bytes: there is much room for more, in pieces and in the scratch chunk, so it does
+ * not matter how many pieces they are and in which chunks they lie. */
+static void hide_outbox(struct smux__outbox *outbox)
 {
-    static struct smux__chunk any;
+    must(outbox->count < SMUX__OUTBOX_PIECES / 2 &&
+             (outbox->scratch == NULL || outbox->scratch->end <= SMUX__SCRATCH_LEN / 2),
+         "too much was sent to hide it");
+    memset(outbox->pieces, 0, sizeof(outbox->pieces));
+    outbox->scratch = NULL;
+    outbox->packing = NULL;
+    outbox->head = 0;
+    outbox->count = 0;
+}
 
-    if (outbox->scratch != NULL) {
-        must(outbox->scratch->end <= SMUX__SCRATCH_LEN / 2, "too much was sent to hide it");
-        outbox->scratch = &any;
-    }
+/* A turn is much longer than all that is ever sent: none ends, so nobody asks how much is left of it,
+ * nor how long the next one is. What leaves by the tray takes nothing of it. */
+static void hide_credit(const smux_engine *engine, struct smux_estream *stream)
+{
+    must(stream->deficit > engine->data.classes[stream->priority].unit * SMUX_WEIGHT_DEFAULT / 2,
+         "a turn may end");
+    stream->deficit = 0;
 }
 
 static void hide_decoder(struct smux__decoder *decoder)
@@ -122,6 +133,9 @@ static void hide_stream(struct smux_estream *stream, uint64_t now_us)
     if (smux__stream_is(stream, STREAM_FIN_RCVD) && !smux__stream_is(stream, STREAM_DETACHED)) {
         stream->updated_at = 0;
     }
+    if (smux__stream_is(stream, STREAM_DETACHED)) { /* it has sent all, and no update finds it */
+        stream->flags &= ~(uint32_t)(STREAM_TOLD | STREAM_IS_READ);
+    }
     if (smux__stream_timer_runs(stream)) {
         stream->traffic->timer.deadline_us -= now_us;
     }
@@ -161,6 +175,7 @@ static void hide_streams(smux_engine *engine, uint64_t now_us, struct past *past
     keep_streams(engine, past);
     smux__engine_advance(engine, now_us);
     for (unsigned i = 0; i < past->num_streams; i++) {
+        hide_credit(engine, past->streams[i].at);
         hide_stream(past->streams[i].at, now_us);
     }
     memset(&engine->ready, 0, sizeof(engine->ready));
@@ -192,11 +207,8 @@ uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_pa
              engine->config.keepalive_interval_ms == SMUX_OFF,
          "a timeout depends on what is hidden");
     hide_streams(engine, now_us, past);
-    hide_scratch(&engine->outbox);
-    memset(engine->outbox.pieces, 0, sizeof(engine->outbox.pieces));
-    engine->outbox.packing = NULL;
-    engine->outbox.head = 0;
-    engine->outbox.count = 0;
+    hide_outbox(&engine->outbox);
+    engine->data.unit = 0;
     engine->offered = 0;
     engine->batch_limit = 0;
     engine->last_found = NULL;
