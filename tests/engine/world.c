@@ -123,10 +123,23 @@ static uint64_t hash_application(unsigned side, const void *roots[1 + WORLD_STRE
     return hash;
 }
 
+/* Where the audit is in a frame: that an update is cut cannot always be told from the bytes that the
+ * engine still has of it. */
+static uint64_t hash_decoder(const struct audit_decoder *decoder, uint64_t hash)
+{
+    uint64_t words[3] = {decoder->have, decoder->payload, decoder->payload > 0 ? decoder->id : 0};
+    uint8_t head[FRAME_UPD] = {0};
+
+    memcpy(head, decoder->head, decoder->have);
+    return seen_hash(seen_hash(hash, words, sizeof(words)), head, sizeof(head));
+}
+
 /* What the audit knows and may still need. There is no guard, which would need times; no update
  * follows the peer's FIN; and what was granted to a stream that is gone is of no use. */
 static uint64_t hash_audit(unsigned side, uint64_t hash)
 {
+    hash = hash_decoder(&world.m.audits[side].out, hash);
+    hash = hash_decoder(&world.m.audits[side].in, hash);
     for (unsigned s = 0; s < world.scope.streams; s++) {
         uint32_t id = 3 + 2 * s;
         struct audit_stream stream = *audit_stream(&world.m.audits[side], id);
