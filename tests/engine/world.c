@@ -258,9 +258,9 @@ bool world_read(unsigned side, unsigned s, size_t most)
         must(data[i] == world_content(1 - side, s, end->read + (unsigned)i), "I1: wrong byte");
     }
     end->read = (uint8_t)(end->read + got);
-    must(end->read <= world.m.ends[1 - side][s].written, "I1: more read than written");
+    must(end->read <= world_audited(side, s)->received, "I1: more read than arrived");
     if (status != SMUX_OK) {
-        must(status == SMUX_EOF && world.m.ends[1 - side][s].shut &&
+        must(status == SMUX_EOF && world_audited(side, s)->fin_in &&
                  end->read == world_total(1 - side, s),
              "I2: stream %u ends with %s after %u bytes", s, smux_status_name(status), end->read);
         end->ended = 1;
@@ -343,9 +343,17 @@ size_t world_move(unsigned side, size_t n)
 {
     uint8_t data[WORLD_PIPE];
     size_t len = world_gather(side, data);
+    size_t taken = hand_over(1 - side, data, n < len ? n : len);
 
-    taken_from(side, data, hand_over(1 - side, data, n < len ? n : len));
-    return len;
+    taken_from(side, data, taken);
+    return taken;
+}
+
+void world_refuse(unsigned side)
+{
+    uint8_t data[WORLD_PIPE];
+
+    (void)world_gather(side, data);
 }
 
 void world_take(unsigned side)

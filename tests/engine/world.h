@@ -101,8 +101,11 @@ const struct audit_stream *world_audited(unsigned side, unsigned stream);
 /** What an engine has to send, in one piece; returns how much. */
 size_t world_gather(unsigned side, uint8_t data[WORLD_PIPE]);
 
-/** Moves `n` bytes to the other end, or all that there are if fewer; returns how many there were. */
+/** Moves `n` bytes to the other end, or all that there are if fewer; returns how many it took. */
 size_t world_move(unsigned side, size_t n);
+
+/** Takes nothing of what an engine has to send. */
+void world_refuse(unsigned side);
 
 /** Takes all that an engine has to send onto the way. */
 void world_take(unsigned side);

@@ -17,16 +17,25 @@ void seen_free(struct seen *seen)
     free(seen->places);
 }
 
-static bool put(struct seen *seen, uint64_t fingerprint)
+/* Where a fingerprint is, or would be. */
+static uint64_t *find(const struct seen *seen, uint64_t fingerprint)
 {
     size_t at = (size_t)fingerprint & seen->mask;
 
-    for (; seen->places[at] != 0; at = (at + 1) & seen->mask) {
-        if (seen->places[at] == fingerprint) {
-            return false;
-        }
+    while (seen->places[at] != 0 && seen->places[at] != fingerprint) {
+        at = (at + 1) & seen->mask;
     }
-    seen->places[at] = fingerprint;
+    return &seen->places[at];
+}
+
+static bool put(struct seen *seen, uint64_t fingerprint)
+{
+    uint64_t *place = find(seen, fingerprint);
+
+    if (*place != 0) {
+        return false;
+    }
+    *place = fingerprint;
     seen->n++;
     return true;
 }
@@ -48,6 +57,11 @@ bool seen_add(struct seen *seen, uint64_t fingerprint)
         grow(seen);
     }
     return put(seen, fingerprint != 0 ? fingerprint : 1);
+}
+
+bool seen_has(const struct seen *seen, uint64_t fingerprint)
+{
+    return *find(seen, fingerprint != 0 ? fingerprint : 1) != 0;
 }
 
 uint64_t seen_hash(uint64_t fingerprint, const void *data, size_t len)

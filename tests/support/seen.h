@@ -23,6 +23,8 @@ void seen_free(struct seen *seen);
 /** Returns false if it was there already. */
 bool seen_add(struct seen *seen, uint64_t fingerprint);
 
+bool seen_has(const struct seen *seen, uint64_t fingerprint);
+
 /** A fingerprint of bytes, a multiple of 8, that goes on from the one of what was before. */
 uint64_t seen_hash(uint64_t fingerprint, const void *data, size_t len);
 
