@@ -123,14 +123,14 @@ static struct {
     const struct search *search;
     enum cuts cuts;
     struct place stack[DEPTH];
-    struct place between; /* two bytes of a header */
-    struct seen states;   /* of both ends and what is between them */
-    struct seen dropped;  /* states of one end, whose connection was lost */
-    struct known known;   /* of steps of one end: see foresee() */
-    bool foresees;        /* that is made use of */
-    struct seen heads;    /* of one end, and the header that it was taken through byte by byte */
-    struct seen merged;   /* what the states are without their past, */
-    struct seen onward;   /* and that with where they lead; with EXACT */
+    struct world_snapshot between; /* two bytes of a header */
+    struct seen states;            /* of both ends and what is between them */
+    struct seen dropped;           /* states of one end, whose connection was lost */
+    struct known known;            /* of steps of one end: see foresee() */
+    bool foresees;                 /* that is made use of */
+    struct seen heads;  /* of one end, and the header that it was taken through byte by byte */
+    struct seen merged; /* what the states are without their past, */
+    struct seen onward; /* and that with where they lead; with EXACT */
     uint64_t transitions, ends, deepest;
     uint64_t blocked;   /* states in which a window holds something back */
     uint64_t landmarks; /* states in which no header is cut, or only its last byte is missing */
@@ -257,7 +257,7 @@ static void finish_dropped(unsigned side)
 }
 
 /* An end gets an error, or the bytes behind those that arrived are replaced by an orderly end. */
-static void drop(const struct place *here, unsigned side, bool reset)
+static void drop(const struct world_snapshot *here, unsigned side, bool reset)
 {
     bool whole = audit_between_frames(&world.m.audits[side]);
 
@@ -273,7 +273,7 @@ static void drop(const struct place *here, unsigned side, bool reset)
     smux_engine_free(world.engines[side]);
     must(arena_blocks(&world.arenas[side]) == 0, "I12: %u blocks leaked",
          arena_blocks(&world.arenas[side]));
-    world_restore(&here->s, side);
+    world_restore(here, side);
 }
 
 /* --- the search ----------------------------------------------------------------------------- */
@@ -402,14 +402,10 @@ static unsigned try_applications(unsigned depth)
     return n + try_step(depth, ACCEPT, 1, 0);
 }
 
-static void try_drops(const struct place *here)
+static void try_drops(const struct world_snapshot *here, unsigned side)
 {
-    for (unsigned side = 0; side < 2; side++) {
-        if (seen_add(&x.dropped, here->ends[side])) {
-            drop(here, side, true);
-            drop(here, side, false);
-        }
-    }
+    drop(here, side, true);
+    drop(here, side, false);
 }
 
 /* Moves some of the bytes there are, and, from the same state, more. */
@@ -439,22 +435,30 @@ static bool knows_header(const struct place *here, unsigned side, bool sends, co
     return !seen_add(&x.heads, seen_hash(here->ends[side] + sends, header, FRAME_UPD));
 }
 
+/* An end is between two bytes of a header. */
+static void look_between(unsigned side)
+{
+    check_engine(side);
+    if (seen_add(&x.dropped, world_hash_end(side))) {
+        world_save(&x.between, side);
+        try_drops(&x.between, side);
+    }
+}
+
 /* Moves all of a header but its last byte. In between nothing happens but that the ends lose their
  * connection, once in each of their states. */
 static void move_header(const struct place *here, unsigned side, const uint8_t *header, size_t len)
 {
-    bool knows = knows_header(here, side, true, header);
+    bool looks[2];
 
-    knows &= knows_header(here, 1 - side, false, header);
+    looks[side] = !knows_header(here, side, true, header);
+    looks[1 - side] = !knows_header(here, 1 - side, false, header);
     for (; len > 1; len--) {
         must(world_move(side, 1) == 1, "half of a header is not taken");
-        if (!knows && len > 2) {
-            x.between.ends[0] = world_hash_end(0);
-            x.between.ends[1] = world_hash_end(1);
-            world_save(&x.between.s);
-            check_engine(0);
-            check_engine(1);
-            try_drops(&x.between);
+        for (unsigned i = 0; i < 2 && len > 2; i++) {
+            if (looks[i]) {
+                look_between(i);
+            }
         }
     }
 }
@@ -640,11 +644,14 @@ static uint64_t explore(unsigned depth)
         return merged;
     }
     count_state(depth);
-    world_save(&here->s);
+    world_save(&here->s, WORLD_BOTH);
     here->onward = 0;
-    check_engine(0);
-    check_engine(1);
-    try_drops(here);
+    for (unsigned side = 0; side < 2; side++) {
+        check_engine(side);
+        if (seen_add(&x.dropped, here->ends[side])) {
+            try_drops(&here->s, side);
+        }
+    }
     if (try_applications(depth) + try_transport(depth) == 0 && !try_time(depth)) {
         check_end();
         world_restore(&here->s, WORLD_BOTH);
@@ -679,7 +686,7 @@ static void end(void)
     for (unsigned i = 0; i < DEPTH; i++) {
         world_snapshot_free(&x.stack[i].s);
     }
-    world_snapshot_free(&x.between.s);
+    world_snapshot_free(&x.between);
     seen_free(&x.states);
     seen_free(&x.dropped);
     seen_free(&x.heads);

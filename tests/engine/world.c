@@ -71,20 +71,27 @@ static void copy_model(struct world_model *to, const struct world_model *from)
     }
 }
 
-void world_save(struct world_snapshot *s)
+static void save_end(struct world_snapshot *s, unsigned side)
+{
+    size_t size = arena_copy_size(&world.arenas[side]);
+
+    if (size > s->size[side]) {
+        free(s->memory[side]);
+        s->memory[side] = malloc(size);
+        s->size[side] = size;
+        must(s->memory[side] != NULL, "no memory for the test");
+    }
+    memcpy(s->streams[side], world.m.audits[side].streams, sizeof(s->streams[side]));
+    arena_save(&world.arenas[side], s->memory[side]);
+}
+
+void world_save(struct world_snapshot *s, unsigned changes)
 {
     copy_model(&s->model, &world.m);
-    for (unsigned i = 0; i < 2; i++) {
-        size_t size = arena_copy_size(&world.arenas[i]);
-
-        if (size > s->size[i]) {
-            free(s->memory[i]);
-            s->memory[i] = malloc(size);
-            s->size[i] = size;
-            must(s->memory[i] != NULL, "no memory for the test");
+    for (unsigned side = 0; side < 2; side++) {
+        if (changes == side || changes == WORLD_BOTH) {
+            save_end(s, side);
         }
-        memcpy(s->streams[i], world.m.audits[i].streams, sizeof(s->streams[i]));
-        arena_save(&world.arenas[i], s->memory[i]);
     }
 }
 

@@ -65,10 +65,11 @@ struct world_snapshot {
 void world_begin(const struct scope *scope);
 void world_end(void);
 
-void world_save(struct world_snapshot *s);
+/** Keeps what a step of one end, or of WORLD_BOTH, can change. */
+void world_save(struct world_snapshot *s, unsigned changes);
 void world_snapshot_free(struct world_snapshot *s);
 
-/** Brings back what a step of one end, or of WORLD_BOTH, has changed. */
+/** Brings back what such a step has changed. */
 void world_restore(const struct world_snapshot *s, unsigned changed);
 
 /* --- comparing --- */
