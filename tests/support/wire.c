@@ -180,7 +180,7 @@ void wire_upd(struct wire *w, uint32_t id, uint32_t consumed, uint32_t window)
     wire_feed(w, buf, put_upd(buf, w->version, id, consumed, window));
 }
 
-void wire_psh(struct wire *w, uint32_t id, size_t len)
+void wire_put_psh(struct wire *w, uint32_t id, size_t len)
 {
     struct wire_flow *flow = wire_flow(w, id);
     uint8_t *buf = bytes_room(&w->in, FRAME_HEADER + len);
@@ -188,6 +188,11 @@ void wire_psh(struct wire *w, uint32_t id, size_t len)
     put_header(buf, w->version, CMD_PSH, (unsigned)len, id);
     flow_fill(flow_key(WIRE_SEED, id, WRITER_PEER), flow->fed, buf + FRAME_HEADER, len);
     flow->fed += len;
+}
+
+void wire_psh(struct wire *w, uint32_t id, size_t len)
+{
+    wire_put_psh(w, id, len);
     wire_push(w);
 }
 

@@ -102,6 +102,9 @@ void wire_header(struct wire *w, unsigned cmd, unsigned len, uint32_t id);
 /** Sends the next `len` bytes of the peer's content, in one frame of up to 65535 bytes. */
 void wire_psh(struct wire *w, uint32_t id, size_t len);
 
+/** The same, to come in one piece with what is fed next. */
+void wire_put_psh(struct wire *w, uint32_t id, size_t len);
+
 /** Sends `len` bytes in frames of up to `frame_len`. */
 void wire_data(struct wire *w, uint32_t id, size_t len, size_t frame_len);
 
