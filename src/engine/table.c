@@ -6,17 +6,26 @@
 /* Longer probe sequences are not left as they are. */
 #define MAX_PROBE 96u
 
+struct smux_estream *const smux__no_slots[1];
+
+static bool has_slots(const struct smux__table *table)
+{
+    return table->slots != SMUX__NO_SLOTS;
+}
+
 void smux__table_init(struct smux__table *table, uint64_t key)
 {
     memset(table, 0, sizeof(*table));
-    table->key = key * 0xD1342543DE82EF95u + 0x632BE59BD9B4E019u;
+    table->slots = SMUX__NO_SLOTS;
+    table->key = (key * 0xD1342543DE82EF95u + 0x632BE59BD9B4E019u) | 1;
 }
 
 void smux__table_deinit(struct smux__table *table, const struct smux_allocator *alloc)
 {
-    if (table->slots != NULL) {
+    if (has_slots(table)) {
         alloc->free(table->slots, alloc->ctx);
-        table->slots = NULL;
+        table->slots = SMUX__NO_SLOTS;
+        table->mask = 0;
     }
     table->count = 0;
 }
@@ -70,14 +79,14 @@ static void table_relax(struct smux__table *table, const struct smux_allocator *
     if (table->count >= n_slots / 4) {
         (void)table_rehash(table, alloc, 2 * n_slots, table->key);
     } else {
-        (void)table_rehash(table, alloc, n_slots, table->key * 0xD1342543DE82EF95u + n_slots);
+        (void)table_rehash(table, alloc, n_slots, (table->key * 0xD1342543DE82EF95u + n_slots) | 1);
     }
 }
 
 int smux__table_add(struct smux__table *table, const struct smux_allocator *alloc,
                     struct smux_estream *stream)
 {
-    uint32_t n_slots = table->slots != NULL ? table->mask + 1 : 0;
+    uint32_t n_slots = has_slots(table) ? table->mask + 1 : 0;
 
     if (table->count >= n_slots / 4 * 3) {
         int status = table_rehash(table, alloc, n_slots > 0 ? 2 * n_slots : MIN_SLOTS, table->key);
@@ -113,7 +122,7 @@ void smux__table_remove(struct smux__table *table, struct smux_estream *stream)
 
 struct smux_estream *smux__table_next(const struct smux__table *table, uint32_t *cursor)
 {
-    while (table->slots != NULL && *cursor <= table->mask) {
+    while (*cursor <= table->mask) {
         struct smux_estream *stream = table->slots[(*cursor)++];
         if (stream != NULL) {
             return stream;
@@ -124,7 +133,7 @@ struct smux_estream *smux__table_next(const struct smux__table *table, uint32_t 
 
 void smux__table_shrink(struct smux__table *table, const struct smux_allocator *alloc)
 {
-    if (table->slots == NULL) {
+    if (!has_slots(table)) {
         return;
     }
     if (table->count == 0) {

@@ -11,11 +11,15 @@
 #include "stream.h"
 
 struct smux__table {
-    struct smux_estream **slots; /* NULL until the first stream */
+    struct smux_estream **slots; /* SMUX__NO_SLOTS until the first stream */
     uint32_t mask;               /* number of slots - 1 */
     uint32_t count;
-    uint64_t key;
+    uint64_t key; /* odd */
 };
+
+/* One slot that is free for ever: a table without memory can be searched like any other. */
+extern struct smux_estream *const smux__no_slots[1];
+#define SMUX__NO_SLOTS ((struct smux_estream **)(uintptr_t)smux__no_slots)
 
 void smux__table_init(struct smux__table *table, uint64_t key);
 void smux__table_deinit(struct smux__table *table, const struct smux_allocator *alloc);
@@ -23,8 +27,8 @@ void smux__table_deinit(struct smux__table *table, const struct smux_allocator *
 /* Where the probe sequence of an id begins. */
 static inline uint32_t smux__table_slot(const struct smux__table *table, uint32_t id)
 {
-    /* Multiply-xorshift rounds keyed by addition and by the odd multiplier. */
-    uint64_t h = ((uint64_t)id + table->key) * (table->key | 1);
+    /* Multiply-xorshift rounds keyed by addition and by the multiplier. */
+    uint64_t h = ((uint64_t)id + table->key) * table->key;
     h ^= h >> 32;
     h *= 0x9E3779B97F4A7C15u;
     return (uint32_t)(h >> 32) & table->mask;
@@ -32,9 +36,6 @@ static inline uint32_t smux__table_slot(const struct smux__table *table, uint32_
 
 static inline struct smux_estream *smux__table_find(const struct smux__table *table, uint32_t id)
 {
-    if (table->slots == NULL) {
-        return NULL;
-    }
     for (uint32_t i = smux__table_slot(table, id);; i = (i + 1) & table->mask) {
         struct smux_estream *stream = table->slots[i];
         if (stream == NULL || stream->id == id) {
