@@ -18,10 +18,17 @@
 /* Beyond this memcpy() is better. */
 #define SMUX__COPY_MAX 512u
 
+/* The first and the last n bytes, which may overlap. */
 static SMUX__INLINE void smux__copy_ends(uint8_t *to, const uint8_t *from, size_t len, size_t n)
 {
     memcpy(to, from, n);
     memcpy(to + len - n, from + len - n, n);
+}
+
+static SMUX__INLINE void smux__copy_32(uint8_t *to, const uint8_t *from)
+{
+    memcpy(to, from, 16);
+    memcpy(to + 16, from + 16, 16);
 }
 
 /* Copies from 1 to a few hundred bytes between places that do not overlap. */
@@ -30,13 +37,12 @@ static SMUX__INLINE void smux__copy(void *out, const void *in, size_t len)
     uint8_t *to = out;
     const uint8_t *from = in;
 
-    for (; len > 64; len -= 32, to += 32, from += 32) {
-        memcpy(to, from, 16);
-        memcpy(to + 16, from + 16, 16);
-    }
     if (len >= 32) {
         smux__copy_ends(to, from, len, 16);
         smux__copy_ends(to + 16, from + 16, len - 32, 16);
+        for (size_t i = 32; i + 32 < len; i += 32) {
+            smux__copy_32(to + i, from + i);
+        }
     } else if (len >= 16) {
         smux__copy_ends(to, from, len, 16);
     } else if (len >= 8) {
