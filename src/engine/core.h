@@ -9,6 +9,7 @@
  *   tune.c      how large a window should be
  *   write.c     the application writes
  *   tray.c      small frames that a write lays out itself
+ *   intray.c    small frames that came together and wait to be read
  *   send.c      frames -> bytes out
  *   scheduler.c who sends next
  */
@@ -17,6 +18,7 @@
 
 #include "chunk.h"
 #include "config.h"
+#include "intray.h"
 #include "outbox.h"
 #include "rare.h"
 #include "scheduler.h"
@@ -43,7 +45,9 @@ struct smux__decoder {
     struct smux_estream *target; /* whose they are; NULL to drop them */
     uint64_t frame_since_us;     /* when an unfinished frame began, SMUX_NEVER if there is none */
     uint32_t psh_head;           /* the first two bytes of a PSH of this session; NO_HEAD before
-                                    the first valid header */
+                                    the first valid header, and until then no flags are */
+    uint32_t plain_head;         /* the same in the upper half, less the length of a header */
+    uint32_t plain_flags;        /* those of a stream for which a run of small frames may go on */
     bool begun;                  /* a first valid header arrived */
     bool busy;                   /* decoding right now: no second entry */
 };
@@ -116,11 +120,12 @@ struct smux_engine {
     uint64_t excused_at;      /* stats.wire_in when a late tick put off the end of waiting for it */
     uint64_t last_out_us;     /* last frame formed */
     uint64_t out_since_us;    /* output pending and nothing taken since; SMUX_NEVER if none */
-    uint64_t idle_since_us;   /* no stream since */
+    uint64_t idle_since_us;   /* no stream since, if there is none */
     uint64_t paused_since_us; /* budget exhausted since; SMUX_NEVER if not */
     uint64_t last_read_us;    /* last time a paused session was read from */
     uint64_t trim_at_us;      /* when unused memory is given back */
     uint64_t admits_below;    /* charge up to which frames are taken [BKT-4] */
+    uint64_t runs_below;      /* charge up to which they go into the in-tray; 0 if they never do */
     uint32_t max_queued;      /* bytes in all send queues; beyond it a stream may always have */
     uint32_t queue_floor;     /* so many, as a few stuck ones must not starve the others (L8) */
     bool throttled;           /* see smux_engine_throttle() */
@@ -157,6 +162,7 @@ struct smux_engine {
     struct smux__stream_list held;     /* by `control_next` [OPN-8] */
     struct smux__scheduler data;       /* those that may send payload */
     struct smux__tray tray;            /* what leaves before those of the default class */
+    struct smux__intray intray;
     struct smux__timer_list timers[TIMER_KINDS];
     struct smux__timer_list undated_timers; /* started with an old clock, of any kind */
     struct smux__refusals refusals;
@@ -201,9 +207,6 @@ static inline void smux__engine_set_now(smux_engine *e, uint64_t now_us)
     if (now_us > e->now_us || e->now_is_old) {
         smux__engine_advance(e, now_us);
     }
-    if (e->n_streams > 0) {
-        e->idle_since_us = e->now_us;
-    }
     smux__engine_mind_trim(e);
 }
 
@@ -236,13 +239,7 @@ static inline uint64_t smux__engine_budget(const smux_engine *e)
 #define SMUX__THROTTLED_BUDGET 4096u
 
 /* The budget has changed, or what may be used of it. */
-static inline void smux__engine_set_admission(smux_engine *e)
-{
-    uint64_t budget = smux__engine_budget(e);
-
-    e->admits_below =
-        e->throttled && budget > SMUX__THROTTLED_BUDGET ? SMUX__THROTTLED_BUDGET : budget;
-}
+void smux__engine_set_admission(smux_engine *e);
 
 /* Tells whether the budget lets the next frame in [BKT-4]. */
 static inline bool smux__engine_has_budget(const smux_engine *e)
@@ -345,6 +342,9 @@ void smux__stream_truncate(smux_engine *e, struct smux_estream *stream, int stat
 /* Ends a stream with an error [FIN-12]; it may be freed unless the application holds it. */
 void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status);
 
+/* Drops what a stream has unread, for want of memory, and ends it with that error. */
+void smux__stream_lose_input(smux_engine *e, struct smux_estream *stream);
+
 /* Forgets a discard record before its time. */
 void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream);
 
@@ -430,6 +430,20 @@ static inline void smux__stream_heard(smux_engine *e, struct smux_estream *strea
     if (smux__stream_is(stream, STREAM_UNHEARD)) {
         smux__stream_heard_first(e, stream);
     }
+}
+
+/* Notes whether the frames of a stream are to be looked at more closely than those of most (see
+ * receive.c): it has failed, memory of its reader is posted, a loan is where the place of its piece
+ * of the in-tray would be noted, or it was offered so little that a small frame may be too much. To
+ * be called when any of these changes. */
+static inline void smux__stream_mark(const smux_engine *e, struct smux_estream *stream)
+{
+    bool lent = stream->loan_len > 0 && !smux__stream_is(stream, STREAM_IN_INTRAY);
+    bool unusual = stream->error != SMUX_OK || e->post.stream == stream || lent ||
+                   stream->advertised < 2 * SMUX__INTRAY_MAX;
+
+    stream->flags &= ~(uint32_t)STREAM_UNUSUAL;
+    stream->flags |= unusual ? STREAM_UNUSUAL : 0;
 }
 
 /* --- read.c --- */

@@ -58,6 +58,8 @@ static bool judge_first(smux_engine *e, const struct smux__header *h)
     if (known && h->version == e->version) {
         e->decoder.begun = true;
         e->decoder.psh_head = e->version | (uint32_t)SMUX__CMD_PSH << 8;
+        e->decoder.plain_head = (e->decoder.psh_head << 16) - SMUX__HEADER_LEN;
+        e->decoder.plain_flags = STREAM_HANDLE | (e->version == 1 ? 0 : STREAM_UPD_SENT);
         return true;
     }
     fail_version(e, h);
@@ -315,12 +317,17 @@ void smux__decoder_forget(smux_engine *e, struct smux_estream *stream)
     }
 }
 
-bool smux_engine_wants_read(const smux_engine *e)
+static inline bool wants_read(const smux_engine *e)
 {
     const struct smux__decoder *d = &e->decoder;
 
     return e->error == SMUX_OK && !e->input_ended && !e->intake.under_way && buffered(e) == 0 &&
            (smux__engine_has_budget(e) || d->body_left > 0 || d->head_len > 0);
+}
+
+bool smux_engine_wants_read(const smux_engine *e)
+{
+    return wants_read(e);
 }
 
 /* The chunk that the rest of a large payload goes into; NULL without memory. */
@@ -374,7 +381,7 @@ smux_estream *smux_engine_recv_stream(const smux_engine *e)
 {
     const struct smux__decoder *d = &e->decoder;
 
-    return d->body_left >= DIRECT_MIN && smux_engine_wants_read(e) ? d->target : NULL;
+    return d->body_left >= DIRECT_MIN && wants_read(e) ? d->target : NULL;
 }
 
 static bool buffer_iov(smux_engine *e, struct smux_iov *out_iov)
@@ -403,7 +410,7 @@ int smux_engine_recv_iov(smux_engine *e, struct smux_iov out_iov[2])
     struct smux__intake *in = &e->intake;
     int n = 0;
 
-    if (!smux_engine_wants_read(e)) {
+    if (!wants_read(e)) {
         return 0;
     }
     in->direct_len = 0;
@@ -479,7 +486,7 @@ int smux_engine_recv(smux_engine *e, const void *data, size_t len, uint64_t now_
 {
     *out_taken = 0;
     smux__engine_set_now(e, now_us);
-    if (smux_engine_wants_read(e) && len > 0) {
+    if (wants_read(e) && len > 0) {
         *out_taken = decode(e, data, len);
         e->last_in_us = e->now_us;
         e->stats.wire_in += *out_taken;

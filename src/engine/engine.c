@@ -27,6 +27,16 @@ static size_t cache_limit(const struct smux_config *config)
     return eighth < MAX_CACHED ? eighth : MAX_CACHED;
 }
 
+void smux__engine_set_admission(smux_engine *e)
+{
+    uint64_t budget = smux__engine_budget(e);
+    uint64_t calm = e->config.max_receive_buffer / 8;
+
+    e->admits_below =
+        e->throttled && budget > SMUX__THROTTLED_BUDGET ? SMUX__THROTTLED_BUDGET : budget;
+    e->runs_below = !e->throttled && calm >= 4 * SMUX__INTRAY_LEN ? calm : 0;
+}
+
 static void set_throttle(smux_engine *e, bool on)
 {
     uint32_t queue = e->config.max_send_buffer;
@@ -67,6 +77,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     e->next_id = role == SMUX_CLIENT ? 3 : 2; /* [SID-1] */
     e->intake.buffer_size = FIRST_BUFFER;
     e->decoder.psh_head = SMUX__NO_HEAD;
+    e->decoder.plain_flags = UINT32_MAX;
     engine_init_times(e, now_us);
     smux__pool_init(&e->pool, config->allocator, cache_limit(config), sizes);
     smux__table_init(&e->table, config->hash_seed);
@@ -548,8 +559,8 @@ static void abort_largest(smux_engine *e)
     uint32_t most = 0;
 
     while ((stream = smux__table_next(&e->table, &cursor)) != NULL) {
-        if (stream->traffic->in.len > most) {
-            most = stream->traffic->in.len;
+        if (smux__stream_input(stream) > most) {
+            most = smux__stream_input(stream);
             largest = stream;
         }
     }
@@ -639,20 +650,17 @@ void smux_engine_stats(const smux_engine *e, struct smux_session_stats *out_stat
     out_stats->version = e->version;
 }
 
-static SMUX__INLINE unsigned events_of(const smux_engine *e, const struct smux_estream *stream)
+unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
 {
     const uint32_t both = STREAM_FIN_SENT | STREAM_FIN_RCVD;
-    const uint32_t full = STREAM_WANTS_SPACE | STREAM_LENT;
     bool failed = e->error != SMUX_OK || stream->error != SMUX_OK;
     unsigned events = 0;
 
-    if (!failed && !smux__stream_is(stream, both | full | STREAM_FIN_WANTED)) { /* as mostly */
-        return SMUX_EVENT_WRITABLE | (stream->traffic->in.len > 0 ? SMUX_EVENT_READABLE : 0);
-    }
-    if (stream->traffic->in.len > 0 || failed || smux__stream_is(stream, STREAM_FIN_RCVD)) {
+    if (smux__stream_input(stream) > 0 || failed || smux__stream_is(stream, STREAM_FIN_RCVD)) {
         events |= SMUX_EVENT_READABLE;
     }
-    if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) || !smux__stream_is(stream, full)) {
+    if (failed || smux__stream_is(stream, STREAM_FIN_WANTED) ||
+        !smux__stream_is(stream, STREAM_WANTS_SPACE | STREAM_LENT)) {
         events |= SMUX_EVENT_WRITABLE;
     }
     if ((stream->flags & both) == both) {
@@ -661,20 +669,29 @@ static SMUX__INLINE unsigned events_of(const smux_engine *e, const struct smux_e
     return events;
 }
 
-unsigned smux_estream_events(const smux_engine *e, const smux_estream *stream)
+static SMUX__APART smux_estream *with_events(const smux_engine *e, smux_estream *stream,
+                                             unsigned *out_events)
 {
-    return events_of(e, stream);
+    *out_events = smux_estream_events(e, stream);
+    return stream;
 }
 
 smux_estream *smux_engine_next_ready(smux_engine *e, unsigned *out_events)
 {
+    /* With something in the in-tray, and none of these, it is readable and writable. */
+    const uint32_t special =
+        STREAM_FIN_SENT | STREAM_FIN_RCVD | STREAM_WANTS_SPACE | STREAM_LENT | STREAM_FIN_WANTED;
     struct smux_estream *stream = e->ready.head;
 
-    *out_events = 0;
-    if (stream != NULL) {
-        smux__ready_pop(&e->ready, stream);
-        stream->flags &= ~(uint32_t)STREAM_IN_READY;
-        *out_events = events_of(e, stream);
+    if (stream == NULL) {
+        *out_events = 0;
+        return NULL;
     }
+    smux__ready_pop(&e->ready);
+    stream->flags &= ~(uint32_t)STREAM_IN_READY;
+    if ((stream->flags & (STREAM_IN_INTRAY | special)) != STREAM_IN_INTRAY) {
+        return with_events(e, stream, out_events);
+    }
+    *out_events = SMUX_EVENT_READABLE | SMUX_EVENT_WRITABLE;
     return stream;
 }

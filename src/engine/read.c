@@ -24,7 +24,7 @@ static bool update_is_due(const struct smux_estream *stream)
 /* [UPD-10]: nobody writes here any more, but the peer may wait for all to be acknowledged. */
 static SMUX__RARE bool tail_is_due(smux_engine *e, struct smux_estream *stream)
 {
-    if (stream->traffic->in.len > 0 || smux__stream_timer_runs(stream)) {
+    if (smux__stream_input(stream) > 0 || smux__stream_timer_runs(stream)) {
         return false;
     }
     (void)smux__stream_timer_start(e, stream, TIMER_TAIL_UPD);
@@ -34,7 +34,11 @@ static SMUX__RARE bool tail_is_due(smux_engine *e, struct smux_estream *stream)
 static inline void consumed(smux_engine *e, struct smux_estream *stream, uint32_t len)
 {
     stream->consumed += len;
-    if (e->version != 2 || stream->error != SMUX_OK || smux__stream_is(stream, STREAM_FIN_RCVD)) {
+    if (stream->error != SMUX_OK || smux__stream_is(stream, STREAM_FIN_RCVD)) {
+        return;
+    }
+    if (e->version == 1) {
+        stream->updated_at = stream->consumed; /* as if the peer were told: see is_plain() */
         return;
     }
     if (update_is_due(stream) ||
@@ -114,6 +118,7 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
         stream->max_advertised = stream->advertised;
     }
     e->credit += smux__stream_credit(stream);
+    smux__stream_mark(e, stream);
     return stream->advertised;
 }
 
@@ -123,7 +128,7 @@ uint32_t smux__stream_advertise(smux_engine *e, struct smux_estream *stream)
  * direction [FIN-2]; unless it is the application that gives the stream up. */
 static int read_status(const smux_engine *e, const struct smux_estream *stream)
 {
-    if (stream->error != SMUX_OK && !smux__stream_is(stream, STREAM_EOF_TOLD)) {
+    if (stream->error != SMUX_OK && !stream->eof_told) {
         return stream->error;
     }
     if (smux__stream_is(stream, STREAM_FIN_RCVD)) {
@@ -137,7 +142,7 @@ static int tell_read_status(const smux_engine *e, struct smux_estream *stream)
     int status = read_status(e, stream);
 
     if (status == SMUX_EOF) {
-        stream->flags |= STREAM_EOF_TOLD;
+        stream->eof_told = 1;
     }
     return status;
 }
@@ -145,6 +150,9 @@ static int tell_read_status(const smux_engine *e, struct smux_estream *stream)
 int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out_iov, int max_iov,
                       int *out_n)
 {
+    if (!smux__intray_move(e, stream)) { /* what is shown must not move */
+        smux__stream_lose_input(e, stream);
+    }
     *out_n = smux__queue_peek(&stream->traffic->in, out_iov, max_iov);
     return *out_n > 0 ? SMUX_OK : tell_read_status(e, stream);
 }
@@ -168,80 +176,76 @@ void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
     }
 }
 
+/* A read that is not as plain as nearly all of small frames are. */
 static SMUX__APART int read_at_length(smux_engine *e, struct smux_estream *stream, void *buf,
                                       size_t len, size_t *out_len)
 {
-    size_t done = 0;
+    uint32_t n = smux__stream_unread(stream);
 
-    if (stream->traffic->in.len == 0 || len == 0) {
-        *out_len = 0;
-        return len == 0 ? SMUX_OK : tell_read_status(e, stream);
+    *out_len = 0;
+    if (len == 0) {
+        return SMUX_OK;
+    }
+    if (smux__stream_is(stream, STREAM_IN_INTRAY) && n <= len) {
+        smux__copy(buf, smux__intray_piece(&e->intray, stream), n);
+        smux__intray_leave(&e->intray, &e->pool, stream);
+        was_taken(e, stream, n);
+        *out_len = n;
+        return SMUX_OK;
+    }
+    if (!smux__intray_move(e, stream)) {
+        smux__stream_lose_input(e, stream);
+    }
+    if (stream->traffic->in.len == 0) {
+        return tell_read_status(e, stream);
     }
     do { /* there may be more when memory was released */
-        size_t n = smux__queue_read(&stream->traffic->in, &e->pool, (uint8_t *)buf + done,
-                                    len - done, e->intake.direct);
-        done += n;
-        was_taken(e, stream, n);
-    } while (stream->traffic->in.len > 0 && done < len);
-    *out_len = done;
+        size_t piece = smux__queue_read(&stream->traffic->in, &e->pool, (uint8_t *)buf + *out_len,
+                                        len - *out_len, e->intake.direct);
+        *out_len += piece;
+        was_taken(e, stream, piece);
+    } while (stream->traffic->in.len > 0 && *out_len < len);
     return SMUX_OK;
 }
 
-/* Whether nothing is due after `len` bytes more are consumed, not even nearly. */
-static inline bool is_far_from_update(const smux_engine *e, const struct smux_estream *stream,
-                                      uint32_t len)
-{
-    uint32_t since = stream->consumed + len - stream->updated_at;
-
-    return e->version == 1 || (smux__stream_is(stream, STREAM_UPD_SENT) &&
-                               since < stream->advertised / 2 && since < SMUX__MAX_UPDATE_STEP);
-}
-
-/* Whether a read is like nearly all of small frames: of all that there is, in one chunk, on a stream
- * that goes on both ways, nothing follows from it, and what it frees is kept. The chunk that
- * intake.direct refers to has two owners. */
+/* Whether a read is like nearly all of small frames: of a piece of the in-tray, on a stream that goes
+ * on both ways, and nothing follows from it, as no update is due, not even nearly. */
 static SMUX__INLINE bool is_plain(const smux_engine *e, const struct smux_estream *stream,
                                   size_t len)
 {
-    const struct smux__queue *in = &stream->traffic->in;
-    const struct smux__chunk *only = in->tail;
+    const uint32_t ends = STREAM_FIN_RCVD | STREAM_FIN_SENT;
+    uint32_t since = (uint32_t)stream->received - stream->updated_at;
 
-    return only != NULL && only->next == only && only->refs == 1 && in->len <= len &&
-           in->len <= SMUX__COPY_MAX &&
-           !smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_FIN_SENT) &&
-           e->paused_since_us == SMUX_NEVER && is_far_from_update(e, stream, in->len) &&
-           smux__pool_has_room(&e->pool, smux__chunk_memory(only) + sizeof(struct smux__traffic));
+    return (stream->flags & (STREAM_IN_INTRAY | ends)) == STREAM_IN_INTRAY &&
+           smux__stream_unread(stream) <= len && e->paused_since_us == SMUX_NEVER &&
+           since < SMUX__MAX_UPDATE_STEP && 2 * since < stream->advertised;
+}
+
+/* The last piece was read. */
+static SMUX__APART int end_intray(smux_engine *e)
+{
+    smux__intray_end(&e->intray, &e->pool);
+    return SMUX_OK;
 }
 
 int smux_estream_read(smux_engine *e, smux_estream *stream, void *buf, size_t len, size_t *out_len)
 {
-    struct smux__traffic *traffic = stream->traffic;
-    struct smux__chunk *only = traffic->in.tail;
-    uint32_t n = traffic->in.len;
-
     if (!is_plain(e, stream, len)) {
         return read_at_length(e, stream, buf, len, out_len);
     }
-    assert(only->charged && only->cap > 0);
-    smux__copy(buf, only->base + only->begin, n);
-    traffic->in.tail = NULL;
-    traffic->in.len = 0;
-    e->pool.charged -= smux__chunk_memory(only);
-    smux__chunk_keep(&e->pool, only);
-    if (smux__stream_rests(stream)) {
-        stream->traffic = SMUX__NO_TRAFFIC;
-        smux__pool_keep(&e->pool, SMUX__RECORD_TRAFFIC, traffic);
-    }
-    stream->consumed += n;
+    uint32_t n = smux__stream_unread(stream);
+    const uint8_t *piece = smux__intray_piece(&e->intray, stream);
+    stream->consumed = (uint32_t)stream->received;
+    smux__intray_forget(stream);
     smux__engine_enter(e);
-    e->undated |= SMUX__MOMENT_READ;
     *out_len = n;
-    return SMUX_OK;
+    smux__copy(buf, piece, n); /* behind all that needs registers */
+    return --e->intray.n > 0 ? SMUX_OK : end_intray(e);
 }
 
 int smux_estream_post(smux_engine *e, smux_estream *stream, void *buf, size_t len)
 {
-    if (e->post.stream != NULL || stream->traffic->in.len > 0 || len == 0 ||
+    if (e->post.stream != NULL || smux__stream_input(stream) > 0 || len == 0 ||
         read_status(e, stream) != SMUX_EAGAIN) {
         return SMUX_EAGAIN;
     }
@@ -249,6 +253,7 @@ int smux_estream_post(smux_engine *e, smux_estream *stream, void *buf, size_t le
     e->post.buf = buf;
     e->post.size = len;
     e->post.len = 0;
+    smux__stream_mark(e, stream);
     return SMUX_OK;
 }
 
@@ -263,5 +268,6 @@ void smux_estream_unpost(smux_engine *e, smux_estream *stream, size_t *out_len)
     if (e->post.stream == stream) {
         *out_len = e->post.len;
         e->post.stream = NULL;
+        smux__stream_mark(e, stream);
     }
 }

@@ -226,7 +226,14 @@ static SMUX__INLINE struct smux_estream *judge_psh(smux_engine *e, uint32_t id, 
     if (smux__stream_is(stream, STREAM_FIN_RCVD | STREAM_CLOSED) || stream->error != SMUX_OK) {
         return reject(e, stream);
     }
-    return overruns(e, stream, len) ? punish_overrun(e, stream) : stream;
+    if (overruns(e, stream, len)) {
+        return punish_overrun(e, stream);
+    }
+    if (!smux__intray_move(e, stream)) { /* this is to stand behind it */
+        smux__stream_lose_input(e, stream);
+        return NULL;
+    }
+    return stream;
 }
 
 struct smux_estream *smux__receive_psh(smux_engine *e, uint32_t id, uint32_t len)
@@ -318,72 +325,147 @@ void smux__receive_payload(smux_engine *e, struct smux_estream *stream, const ui
     take_payload(e, stream, data, len, left);
 }
 
-/* A PSH that has come as a whole. */
-static SMUX__APART void take_whole(smux_engine *e, uint32_t id, const uint8_t *data, uint32_t len)
-{
-    struct smux_estream *stream = judge_psh(e, id, len);
+/* --- frames that have come as a whole ---------------------------------------------------- */
 
-    if (stream != NULL) {
-        take_payload(e, stream, data, len, len);
-    } else if (e->error == SMUX_OK) {
-        smux__receive_drop(e, id, len);
+/* What is left of a run of small frames, and the size of the first one, header included. */
+struct run {
+    const uint8_t *data;
+    size_t left;
+    size_t size;
+};
+
+/* Whether a small PSH is there as a whole; notes its size. */
+static SMUX__INLINE bool has_small_psh(const smux_engine *e, struct run *run)
+{
+    if (run->left < SMUX__HEADER_LEN) {
+        return false;
+    }
+    /* Version, command and length together: a wrong one of the first two makes it too large. */
+    uint32_t head = smux__load32(run->data);
+    run->size = (head << 16 | head >> 16) - e->decoder.plain_head;
+    return (uint32_t)run->size - SMUX__HEADER_LEN - 1 < SMUX__INTRAY_MAX && run->size <= run->left;
+}
+
+/* Whether a stream is like nearly all that get small frames: the application holds it, it has nothing
+ * unread, and nothing else is to be considered. Without an update that is due, at least half of its
+ * window is left. */
+static SMUX__INLINE bool is_plain(const smux_engine *e, const struct smux_estream *stream)
+{
+    const uint32_t special = STREAM_UNHEARD | STREAM_FIN_RCVD | STREAM_CLOSED | STREAM_IN_READY |
+                             STREAM_UPD_DUE | STREAM_UNUSUAL;
+    const uint32_t judged = STREAM_HANDLE | STREAM_UPD_SENT | special;
+
+    return (stream->flags & judged) == e->decoder.plain_flags && smux__stream_unread(stream) == 0;
+}
+
+/* Who gets the first frame of what is left, NULL if that is not plain. */
+static SMUX__INLINE struct smux_estream *first_plain(smux_engine *e, struct run *run)
+{
+    if (!has_small_psh(e, run)) {
+        return NULL;
+    }
+    struct smux_estream *stream = smux__stream_find(e, smux__load32(run->data + 4));
+    return stream != NULL && is_plain(e, stream) ? stream : NULL;
+}
+
+/* The same for the next one, which is for another stream if it is plain. */
+static SMUX__INLINE struct smux_estream *next_plain(const smux_engine *e, struct run *run)
+{
+    run->data += run->size;
+    run->left -= run->size;
+    if (!has_small_psh(e, run)) {
+        return NULL;
+    }
+    struct smux_estream *stream = smux__table_find(&e->table, smux__load32(run->data + 4));
+    return stream != NULL && is_plain(e, stream) ? stream : NULL;
+}
+
+/* Takes the frames of a run, which begins with one of a stream that is plain, into the in-tray, which
+ * has room for what is left of it. Returns their number. */
+static SMUX__INLINE uint32_t take_run(smux_engine *e, struct smux_estream *stream, struct run *run)
+{
+    uint32_t at = e->intray.chunk->end + SMUX__HEADER_LEN;
+    struct smux_estream *next;
+
+    smux__ready_push(&e->ready, stream);
+    for (uint32_t n = 1;; n++) {
+        assert(stream->traffic->in.tail == NULL && stream->loan_len == 0);
+        assert(e->version == 1 || smux__stream_window_left(stream) >= run->size - SMUX__HEADER_LEN);
+        stream->received += run->size - SMUX__HEADER_LEN;
+        stream->piece_at = at;
+        stream->flags |= STREAM_IN_INTRAY | STREAM_IN_READY;
+        if (stream->tuning != NULL) {
+            smux__tune_received(e, stream);
+        }
+        at += (uint32_t)run->size;
+        if ((next = next_plain(e, run)) == NULL) {
+            smux__ready_end(&e->ready, stream);
+            return n;
+        }
+        smux__ready_chain(stream, next);
+        stream = next;
     }
 }
 
-/* Whether a frame is like nearly all small ones: for a stream that the application holds, with
- * nothing unread and nothing else under way, and with memory at hand. A stream without unread bytes
- * cannot overrun its window by one frame. */
-static SMUX__INLINE bool is_plain(const smux_engine *e, const struct smux_estream *stream,
-                                  uint32_t len)
+/* Takes the frames that stand first, as long as they are small and plain. Returns their length. */
+static size_t receive_run(smux_engine *e, const uint8_t *data, size_t len)
 {
-    const uint32_t special = STREAM_UNHEARD | STREAM_FIN_RCVD | STREAM_CLOSED;
+    struct run run = {data, len, 0};
 
-    return stream != NULL && (stream->flags & (STREAM_HANDLE | special)) == STREAM_HANDLE &&
-           stream->traffic == SMUX__NO_TRAFFIC && stream->error == SMUX_OK &&
-           e->post.stream != stream && len <= SMUX__COPY_MAX &&
-           e->pool.records[SMUX__RECORD_TRAFFIC].spares != NULL &&
-           e->pool.free_list[smux__chunk_class(len)] != NULL;
+    struct smux_estream *stream = first_plain(e, &run);
+    size_t room = stream != NULL ? smux__intray_prepare(e, run.size) : 0;
+    if (room == 0) {
+        return 0;
+    }
+    run.left = room < len ? room : len;
+    uint32_t n = take_run(e, stream, &run);
+    size_t done = (size_t)(run.data - data);
+    smux__intray_fill(&e->intray, data, done, n);
+    e->decoder.last_body = 0; /* the next one may be small, too */
+    e->stats.frames_in.psh += n;
+    e->stats.payload_in += done - n * SMUX__HEADER_LEN;
+    e->credit -= e->version == 1 ? 0 : (int64_t)(done - n * SMUX__HEADER_LEN);
+    return done;
 }
 
-/* The steps of take_whole() for such a frame, without the questions whose answer is known. */
-static SMUX__INLINE void take_plain(smux_engine *e, struct smux_estream *stream,
-                                    const uint8_t *data, uint32_t len)
+/* The length of the payload of a PSH that is there as a whole, 0 otherwise. */
+static uint32_t whole_psh(const smux_engine *e, const uint8_t *data, size_t len)
 {
-    struct smux__chunk *chunk = smux__chunk_reuse(&e->pool, smux__chunk_class(len), true);
+    if (len < SMUX__HEADER_LEN || smux__load16(data) != e->decoder.psh_head) {
+        return 0;
+    }
+    uint32_t payload = smux__load16(data + 2);
+    return payload <= len - SMUX__HEADER_LEN ? payload : 0;
+}
 
-    (void)smux__stream_engage(e, stream);
-    chunk->next = chunk;
-    chunk->end = len;
-    stream->traffic->in.tail = chunk;
-    stream->traffic->in.len = len;
-    smux__copy(chunk->base, data, len);
-    book(e, stream, len);
+/* Takes one frame that is not plain. Returns its length, 0 if none is there. */
+static size_t receive_one(smux_engine *e, const uint8_t *data, size_t len)
+{
+    uint32_t payload = smux__engine_has_budget(e) ? whole_psh(e, data, len) : 0;
+
+    if (payload == 0) {
+        return 0;
+    }
+    e->decoder.last_body = payload;
+    e->stats.frames_in.psh++;
+    uint32_t id = smux__load32(data + 4);
+    struct smux_estream *stream = judge_psh(e, id, payload);
+    if (stream != NULL) {
+        take_payload(e, stream, data + SMUX__HEADER_LEN, payload, payload);
+    } else if (e->error == SMUX_OK) {
+        smux__receive_drop(e, id, payload);
+    }
+    return SMUX__HEADER_LEN + payload;
 }
 
 size_t smux__receive_whole(smux_engine *e, const uint8_t *data, size_t len)
 {
-    struct smux__decoder *d = &e->decoder;
-    size_t done = 0;
+    size_t done = receive_run(e, data, len);
+    size_t n;
 
-    while (len - done >= SMUX__HEADER_LEN && smux__engine_has_budget(e) &&
-           smux__load16(data + done) == d->psh_head) {
-        const uint8_t *payload = data + done + SMUX__HEADER_LEN;
-        struct smux__header h = smux__header_load(data + done);
-        if (h.len == 0 || h.len > len - done - SMUX__HEADER_LEN) {
-            break;
-        }
-        done += SMUX__HEADER_LEN + h.len;
-        d->last_body = h.len;
-        e->stats.frames_in.psh++;
-        struct smux_estream *stream = smux__stream_find(e, h.id);
-        if (is_plain(e, stream, h.len)) {
-            take_plain(e, stream, payload, h.len);
-            continue;
-        }
-        take_whole(e, h.id, payload, h.len);
-        if (e->error != SMUX_OK) {
-            break;
-        }
+    while (done < len && e->error == SMUX_OK && (n = receive_one(e, data + done, len - done)) > 0) {
+        done += n;
+        done += receive_run(e, data + done, len - done);
     }
     return done;
 }

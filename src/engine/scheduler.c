@@ -1,12 +1,12 @@
 #include "scheduler.h"
 
 /* The bits of these fields, so that the compiler knows that numbers in range fit. */
-#define WEIGHT_MASK   0x1ffu
+#define WEIGHT_MASK   0xffu
 #define PRIORITY_MASK 7u
 
 static int32_t quantum(const struct smux__class *class, const struct smux_estream *stream)
 {
-    return class->unit * (int32_t)stream->weight;
+    return class->unit * ((int32_t)stream->weight_less_1 + 1);
 }
 
 static void begin_round(const struct smux__scheduler *scheduler, struct smux__class *class)
@@ -35,7 +35,7 @@ void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn)
 void smux__scheduler_adopt(struct smux__scheduler *scheduler, struct smux_estream *stream)
 {
     stream->priority = SMUX_PRIORITY_DEFAULT;
-    stream->weight = SMUX_WEIGHT_DEFAULT;
+    stream->weight_less_1 = SMUX_WEIGHT_DEFAULT - 1;
     stream->round = smux__scheduler_class(scheduler, stream)->round % SMUX__ROUNDS;
     stream->deficit = quantum(smux__scheduler_class(scheduler, stream), stream);
 }
@@ -130,7 +130,7 @@ void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream 
     if (joined && moves) {
         smux__scheduler_leave(scheduler, stream);
     }
-    stream->weight = weight & WEIGHT_MASK;
+    stream->weight_less_1 = (weight - 1) & WEIGHT_MASK;
     if (stream->deficit > quantum(class, stream)) {
         stream->deficit = quantum(class, stream);
     }
@@ -138,6 +138,8 @@ void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream 
         return;
     }
     stream->priority = priority & PRIORITY_MASK;
+    stream->flags &= ~(uint32_t)STREAM_RANKED;
+    stream->flags |= priority != SMUX_PRIORITY_DEFAULT ? STREAM_RANKED : 0;
     /* Its credit moves along and is not doubled. */
     stream->round = smux__scheduler_class(scheduler, stream)->round % SMUX__ROUNDS;
     if (joined) {

@@ -359,7 +359,7 @@ static bool form_update(smux_engine *e, struct smux_estream *stream)
 static void want_tail_update(smux_engine *e, struct smux_estream *stream)
 {
     bool untold = e->version == 2 && stream->consumed != stream->updated_at &&
-                  stream->traffic->in.len == 0 && stream->error == SMUX_OK;
+                  smux__stream_input(stream) == 0 && stream->error == SMUX_OK;
 
     if (untold && !smux__stream_is(stream, STREAM_FIN_RCVD) && fin_may_go(e, stream)) {
         stream->flags |= STREAM_UPD_DUE;
@@ -485,12 +485,15 @@ static uint32_t form_large_psh(smux_engine *e, struct smux_estream *stream, uint
 }
 
 /* What a frame of payload changes in its stream. */
-static inline void note_sent(smux_engine *e, struct smux_estream *stream, uint32_t len)
+static inline void note_sent(smux_engine *e, struct smux_estream *stream, uint32_t len,
+                             uint32_t now_ms)
 {
     stream->sent += len;
-    e->unread += smux__stream_is(stream, STREAM_IS_READ) ? 0 : len;
+    if (!smux__stream_is(stream, STREAM_IS_READ)) {
+        e->unread += len;
+    }
     stream->flags &= ~(uint32_t)STREAM_SILLY_OVER;
-    stream->last_sent_ms = e->now_ms;
+    stream->last_sent_ms = now_ms;
 }
 
 /* One PSH of the stream whose turn it is, at most `room` bytes; false when the outbox takes no
@@ -505,7 +508,7 @@ static bool form_psh(smux_engine *e, struct smux_estream *stream, uint32_t room)
     if (len == 0) {
         return false;
     }
-    note_sent(e, stream, len);
+    note_sent(e, stream, len, e->now_ms);
     smux__scheduler_sent(&e->data, stream, len);
     e->payload_ends_at = e->stats.wire_out;
     e->stats.payload_out += len;
@@ -588,6 +591,7 @@ static bool form_tray(smux_engine *e)
     const uint8_t *frame = chunk->base;
     uint32_t n = (uint32_t)(owner - last);
     uint32_t payload = chunk->end - n * SMUX__HEADER_LEN;
+    uint32_t now_ms = e->now_ms;
 
     push_tray(e, chunk);
     e->send_queued -= payload;
@@ -596,16 +600,16 @@ static bool form_tray(smux_engine *e)
     e->stats.frames_out.psh += n;
     e->last_out_us = e->now_us;
     e->payload_ends_at = e->stats.wire_out;
-    while (owner-- > last) {
-        struct smux_estream *stream = *owner;
-        uint32_t len = smux__header_load(frame).len;
+    do {
+        struct smux_estream *stream = *--owner;
+        uint32_t len = smux__load16(frame + 2);
         frame += SMUX__HEADER_LEN + len;
         stream->flags &= ~(uint32_t)STREAM_IN_TRAY;
-        note_sent(e, stream, len);
+        note_sent(e, stream, len, now_ms);
         if (smux__stream_is(stream, STREAM_FIN_WANTED)) {
             smux__send_schedule(e, stream); /* its FIN may be next */
         }
-    }
+    } while (owner > last);
     smux__chunk_unref(&e->pool, chunk);
     return true;
 }
@@ -656,6 +660,7 @@ void smux__send_set_tray(smux_engine *e)
     bool open = e->version != 0 && e->error == SMUX_OK;
 
     e->tray.limit = open ? smux__min_u32(of_stream, of_frame) : 0;
+    e->tray.head = (uint16_t)(e->version | (uint32_t)SMUX__CMD_PSH << 8);
 }
 
 /* --- the owner's calls ------------------------------------------------------------------- */

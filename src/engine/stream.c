@@ -169,7 +169,7 @@ static void timer_expired(smux_engine *e, struct smux_estream *stream, enum smux
     case TIMER_SILLY:
         stream->flags |= STREAM_SILLY_OVER;
         if (stream->flights < SMUX__MAX_FLIGHTS) {
-            stream->flights = (stream->flights + 1u) & 15u;
+            stream->flights = (stream->flights + 1u) & SMUX__MAX_FLIGHTS;
         }
         smux__send_schedule(e, stream);
         break;
@@ -312,6 +312,12 @@ static void leave_ready(smux_engine *e, struct smux_estream *stream)
     stream->flags &= ~(uint32_t)(STREAM_IN_READY | STREAM_IN_BACKLOG);
 }
 
+static void note_fewer_streams(smux_engine *e)
+{
+    e->n_streams--;
+    e->idle_since_us = e->now_us;
+}
+
 static void leave_table(smux_engine *e, struct smux_estream *stream)
 {
     e->credit -= smux__stream_credit(stream);
@@ -325,7 +331,7 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
     if (smux__stream_is(stream, STREAM_DISCARD)) {
         e->n_discards--;
     } else {
-        e->n_streams--;
+        note_fewer_streams(e);
     }
     smux__tune_forget(e, stream);
     smux__send_is_read(e, stream);
@@ -336,7 +342,9 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
 
 static void drop_input(smux_engine *e, struct smux_estream *stream)
 {
-    if (stream->traffic->in.tail != NULL) {
+    if (smux__stream_is(stream, STREAM_IN_INTRAY)) {
+        smux__intray_leave(&e->intray, &e->pool, stream);
+    } else if (stream->traffic->in.tail != NULL) {
         smux__queue_clear(&stream->traffic->in, &e->pool);
     }
 }
@@ -377,7 +385,7 @@ static bool may_discard(const smux_engine *e, const struct smux_estream *stream)
 static void begin_discard(smux_engine *e, struct smux_estream *stream)
 {
     stream->flags |= STREAM_DISCARD;
-    e->n_streams--;
+    note_fewer_streams(e);
     e->n_discards++;
     smux__stream_timer_cancel(stream);
     (void)smux__stream_timer_start(e, stream, TIMER_DISCARD); /* it is engaged */
@@ -399,7 +407,7 @@ void smux__stream_end_discard(smux_engine *e, struct smux_estream *stream)
 static bool is_over(const struct smux_estream *stream)
 {
     bool unwanted = stream->error != SMUX_OK || smux__stream_is(stream, STREAM_CLOSED);
-    bool all_read = smux__stream_is(stream, STREAM_FIN_RCVD) && stream->traffic->in.len == 0;
+    bool all_read = smux__stream_is(stream, STREAM_FIN_RCVD) && smux__stream_input(stream) == 0;
 
     assert(smux__stream_is(stream, STREAM_FIN_SENT));
     return unwanted || all_read;
@@ -409,8 +417,8 @@ static void tell_finished(smux_engine *e, struct smux_estream *stream)
 {
     const uint32_t both = STREAM_FIN_SENT | STREAM_FIN_RCVD;
 
-    if ((stream->flags & (both | STREAM_FINISH_TOLD)) == both) {
-        stream->flags |= STREAM_FINISH_TOLD;
+    if ((stream->flags & both) == both && !stream->finish_told) {
+        stream->finish_told = 1;
         smux__stream_notify(e, stream);
     }
 }
@@ -447,6 +455,7 @@ void smux__stream_break(smux_engine *e, struct smux_estream *stream, int status)
 {
     e->credit -= smux__stream_credit(stream);
     stream->error = (int8_t)status;
+    smux__stream_mark(e, stream);
     smux__decoder_forget(e, stream);
     smux__tune_forget(e, stream);
     smux__stream_drop_output(e, stream);
@@ -494,6 +503,15 @@ void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status)
         e->stats.streams_aborted++;
         cut(e, stream, status);
     }
+}
+
+void smux__stream_lose_input(smux_engine *e, struct smux_estream *stream)
+{
+    if (stream->error == SMUX_OK) {
+        e->stats.limits[SMUX_LIMIT_ABORTED_MEMORY]++;
+    }
+    drop_input(e, stream);
+    smux__stream_abort(e, stream, SMUX_ENOMEM);
 }
 
 /* --- the application's calls ------------------------------------------------------------- */
@@ -589,7 +607,7 @@ int smux_estream_shutdown(smux_engine *e, smux_estream *stream)
 void smux_estream_abort(smux_engine *e, smux_estream *stream, int status)
 {
     smux__engine_enter(e);
-    stream->flags &= ~(uint32_t)STREAM_EOF_TOLD;
+    stream->eof_told = 0;
     smux__stream_abort(e, stream, status);
 }
 

@@ -52,15 +52,16 @@ enum smux__stream_flag {
     STREAM_SILLY_OVER = 1 << 18,  /* small frames allowed once: waited long enough [WIN-8] */
     STREAM_WANTS_SPACE = 1 << 19, /* a write was cut short */
     STREAM_COUNTED = 1 << 20,     /* counts against max_remote_streams */
-    STREAM_FINISH_TOLD = 1 << 21, /* SMUX_EVENT_FINISHED was reported */
+    STREAM_UNUSUAL = 1 << 21,     /* its frames need a closer look, see smux__stream_mark() */
     STREAM_SYN_HELD = 1 << 22,    /* waits for max_unanswered_opens; linked by `control_next` */
     STREAM_LENT = 1 << 23,        /* some bytes of a loan may still be read */
     STREAM_TOLD = 1 << 24,        /* the peer told us a window */
     STREAM_IN_FRESH = 1 << 25,    /* in the scheduler among the fresh ones */
     STREAM_IS_READ = 1 << 26,     /* the peer consumed something */
     STREAM_UNHEARD = 1 << 27,     /* nothing arrived for it but its SYN */
-    STREAM_EOF_TOLD = 1 << 28,    /* its reader was told of the end of file */
-    STREAM_IN_TRAY = 1 << 29      /* all that it has to send is a frame in the tray */
+    STREAM_RANKED = 1 << 28,      /* of another class than the default one */
+    STREAM_IN_TRAY = 1 << 29,     /* all that it has to send is a frame in the tray */
+    STREAM_IN_INTRAY = 1 << 30    /* all that it has unread is a piece of the in-tray */
 };
 
 /* Why a stream's timer runs. They exclude each other: a guarded stream does nothing else, an
@@ -120,17 +121,20 @@ struct smux_estream {
 
     union {
         uint32_t loan_len;  /* length of the last loan until it is reclaimed; less if it was cut */
+        uint32_t piece_at;  /* while STREAM_IN_INTRAY: where its unread bytes begin there */
         uint32_t discarded; /* once closed: dropped but credited [FIN-11] */
     };
 
-    int32_t deficit;         /* bytes this stream may still send in `round` */
-    uint32_t last_sent_ms;   /* when payload was formed last [FIN-7] */
-    int8_t error;            /* enum smux_status, once the stream failed */
-    unsigned timer_kind : 4; /* enum smux__timer_kind */
-    unsigned flights : 4;    /* times that the first flight was doubled [BKT-7] */
-    unsigned weight : 9;     /* share within the class */
-    unsigned priority : 3;   /* class */
-    unsigned round : 4;      /* of the class when `deficit` was last granted, modulo 16 */
+    int32_t deficit;            /* bytes this stream may still send in `round` */
+    uint32_t last_sent_ms;      /* when payload was formed last [FIN-7] */
+    int8_t error;               /* enum smux_status, once the stream failed */
+    unsigned timer_kind : 4;    /* enum smux__timer_kind */
+    unsigned flights : 3;       /* times that the first flight was doubled [BKT-7] */
+    unsigned finish_told : 1;   /* SMUX_EVENT_FINISHED was reported */
+    unsigned eof_told : 1;      /* its reader was told of the end of file */
+    unsigned weight_less_1 : 8; /* share within the class */
+    unsigned priority : 3;      /* class */
+    unsigned round : 4;         /* of the class when `deficit` was last granted, modulo 16 */
 
     struct smux__link ready;
     struct smux_estream *control_next;
@@ -153,40 +157,56 @@ static inline uint32_t smux__stream_unread(const struct smux_estream *stream)
     return (uint32_t)stream->received - stream->consumed;
 }
 
+/* The same wherever it may have failed or been closed: what there is to be read. */
+static inline uint32_t smux__stream_input(const struct smux_estream *stream)
+{
+    return smux__stream_is(stream, STREAM_IN_INTRAY) ? smux__stream_unread(stream)
+                                                     : stream->traffic->in.len;
+}
+
 static inline bool smux__stream_timer_runs(const struct smux_estream *stream)
 {
     return stream->timer_kind != TIMER_NONE;
 }
 
-/* Functions for the list of a name, linked through a member. */
+/* Functions for the list of a name, linked through a member. The `prev` of the head has no meaning, nor
+ * has the tail of an empty list: so removing the head is one move. */
 #define SMUX__LIST_FUNCTIONS(name, link)                                                           \
     static inline void smux__##name##_push(struct smux__stream_list *list,                         \
                                            struct smux_estream *stream)                            \
     {                                                                                              \
         stream->link.prev = list->tail;                                                            \
         stream->link.next = NULL;                                                                  \
-        *(list->tail != NULL ? &list->tail->link.next : &list->head) = stream;                     \
+        *(list->head != NULL ? &list->tail->link.next : &list->head) = stream;                     \
         list->tail = stream;                                                                       \
+    }                                                                                              \
+    static inline void smux__##name##_pop(struct smux__stream_list *list)                          \
+    {                                                                                              \
+        list->head = list->head->link.next;                                                        \
     }                                                                                              \
     static inline void smux__##name##_remove(struct smux__stream_list *list,                       \
                                              struct smux_estream *stream)                          \
     {                                                                                              \
         struct smux_estream *prev = stream->link.prev, *next = stream->link.next;                  \
-        *(prev != NULL ? &prev->link.next : &list->head) = next;                                   \
+        *(list->head != stream ? &prev->link.next : &list->head) = next;                           \
         *(next != NULL ? &next->link.prev : &list->tail) = prev;                                   \
     }
-
-/* Removes the head. */
-static inline void smux__ready_pop(struct smux__stream_list *list, const struct smux_estream *head)
-{
-    struct smux_estream *next = head->ready.next;
-
-    list->head = next;
-    *(next != NULL ? &next->ready.prev : &list->tail) = NULL;
-}
 
 SMUX__LIST_FUNCTIONS(sched, traffic->sched)
 SMUX__LIST_FUNCTIONS(ready, ready)
 SMUX__LIST_FUNCTIONS(detached, detached)
+
+/* Pushes several at once: each but the first behind the one before, and then the last one. */
+static inline void smux__ready_chain(struct smux_estream *before, struct smux_estream *stream)
+{
+    before->ready.next = stream;
+    stream->ready.prev = before;
+}
+
+static inline void smux__ready_end(struct smux__stream_list *list, struct smux_estream *last)
+{
+    last->ready.next = NULL;
+    list->tail = last;
+}
 
 #endif

@@ -34,7 +34,8 @@ struct smux__tray {
     uint8_t *end;               /* behind the last frame */
     struct smux__chunk *chunk;  /* NULL while it is empty */
     struct smux_estream **last; /* whose the last frame is; those of the frames before it follow */
-    uint32_t limit;             /* payload that a write may bring now; 0 if it may bring none */
+    size_t limit;               /* payload that a write may bring now; 0 if it may bring none */
+    uint16_t head;              /* the first two bytes of each frame, in the order of the wire */
 };
 
 static inline bool smux__tray_is_empty(const struct smux__tray *tray)
@@ -51,23 +52,23 @@ static inline struct smux_estream **smux__tray_owners(const struct smux__chunk *
 /* Whether another frame fits. */
 static inline bool smux__tray_has_room(const struct smux__tray *tray, size_t len)
 {
-    size_t room = (size_t)((uint8_t *)tray->last - tray->end);
-
-    return room >= SMUX__HEADER_LEN + len + sizeof(tray->last[0]);
+    return (uintptr_t)tray->end + SMUX__HEADER_LEN + len + sizeof(tray->last[0]) <=
+           (uintptr_t)tray->last;
 }
 
 /* Adds a frame that fits. */
 static SMUX__INLINE void smux__tray_add(struct smux__tray *tray, struct smux_estream *stream,
-                                        uint32_t version, const void *data, size_t len)
+                                        const void *data, size_t len)
 {
     uint8_t *frame = tray->end;
-    struct smux__header header = {(uint8_t)version, SMUX__CMD_PSH, (uint16_t)len, stream->id};
 
     tray->end = frame + SMUX__HEADER_LEN + len;
     *--tray->last = stream;
-    smux__header_store(frame, header);
-    smux__copy(frame + SMUX__HEADER_LEN, data, len);
+    smux__store16(frame, tray->head);
+    smux__store16(frame + 2, (uint16_t)len);
+    smux__store32(frame + 4, stream->id);
     stream->flags |= STREAM_IN_TRAY;
+    smux__copy(frame + SMUX__HEADER_LEN, data, len);
 }
 
 /* Takes memory for frames; false without. */

@@ -208,7 +208,7 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
 static uint32_t room_for(const smux_engine *e, const struct smux__tuning *tuning, uint32_t window)
 {
     uint32_t unread =
-        smux__min_u32(tuning->stream->traffic->in.len, tuning->room + first_window(e));
+        smux__min_u32(smux__stream_input(tuning->stream), tuning->room + first_window(e));
 
     return smux__max_u32(window, unread) - first_window(e);
 }
@@ -320,7 +320,7 @@ static void mind_pauses(smux_engine *e, struct smux__tuning *tuning)
     const struct smux_estream *stream = tuning->stream;
 
     if (e->tuner.n == 1 && tuning->stopped_us >= PAUSE_US &&
-        stream->traffic->in.len <= offered(tuning) / 4) {
+        smux__stream_input(stream) <= offered(tuning) / 4) {
         tuning->stopped_us = 0;
         grow(e, tuning, tuning->window);
     }

@@ -83,34 +83,36 @@ static bool is_little(const smux_engine *e, const struct smux_estream *stream, s
 
 /* --- the tray ---------------------------------------------------------------------------- */
 
-/* Whether the window is wide open for so many bytes. */
+/* Whether the window is wide open for so many bytes, a few. */
 static inline bool has_much_room(const smux_engine *e, const struct smux_estream *stream,
                                  size_t len)
 {
     uint32_t inflight = (uint32_t)stream->sent - stream->window.acked;
 
     return e->version == 1 ||
-           ((uint64_t)inflight + len < stream->window.wnd && !smux__send_is_held_back(e, stream));
+           (inflight + (uint32_t)len < stream->window.wnd && !smux__send_is_held_back(e, stream));
 }
 
 /* Whether a write is the next frame to leave, see tray.h. What is rare goes the long way. */
 static inline bool is_for_tray(const smux_engine *e, const struct smux_estream *stream, size_t len)
 {
-    const uint32_t special =
-        STREAM_GUARDED | STREAM_SYN_DUE | STREAM_FIN_WANTED | STREAM_IN_DATA | STREAM_IN_TRAY;
+    const uint32_t special = STREAM_GUARDED | STREAM_SYN_DUE | STREAM_FIN_WANTED | STREAM_IN_DATA |
+                             STREAM_IN_TRAY | STREAM_RANKED;
 
-    return len - 1 < e->tray.limit && !smux__scheduler_busy(&e->data) &&
-           (stream->flags & (STREAM_IN_TABLE | special)) == STREAM_IN_TABLE &&
-           stream->priority == SMUX_PRIORITY_DEFAULT && stream->traffic->out.tail == NULL &&
-           has_much_room(e, stream, len);
+    uint32_t differs = (stream->flags & (STREAM_IN_TABLE | special)) ^ STREAM_IN_TABLE;
+
+    return len - 1 < e->tray.limit && (differs | e->data.busy) == 0 &&
+           stream->traffic->out.tail == NULL && has_much_room(e, stream, len);
 }
 
+/* Copying comes last, so that the registers are free for it. */
 static SMUX__INLINE void put_in_tray(smux_engine *e, struct smux_estream *stream, const void *data,
-                                     size_t len)
+                                     size_t len, size_t *out_len)
 {
-    smux__tray_add(&e->tray, stream, e->version, data, len);
-    smux__engine_enter(e);
+    *out_len = len;
     e->send_queued += len;
+    smux__engine_enter(e);
+    smux__tray_add(&e->tray, stream, data, len);
 }
 
 bool smux__stream_leave_tray(smux_engine *e, struct smux_estream *stream)
@@ -216,9 +218,9 @@ static inline bool is_for_tail(const smux_engine *e, const struct smux_estream *
            e->send_queued + len <= e->max_queued && smux__chunk_room(out->tail) >= len;
 }
 
-/* A write on a stream that has something to send already. */
-static SMUX__APART int write_more(smux_engine *e, struct smux_estream *stream, const void *data,
-                                  size_t len, size_t *out_len)
+/* A write that does not simply add a frame to the tray. */
+static SMUX__APART int write_otherwise(smux_engine *e, struct smux_estream *stream,
+                                       const void *data, size_t len, size_t *out_len)
 {
     struct smux__queue *out = &stream->traffic->out;
 
@@ -241,8 +243,7 @@ static SMUX__APART int write_in_new_tray(smux_engine *e, struct smux_estream *st
     if (!smux__tray_prepare(&e->tray, &e->pool)) {
         return write_at_length(e, stream, data, len, out_len);
     }
-    put_in_tray(e, stream, data, len);
-    *out_len = len;
+    put_in_tray(e, stream, data, len, out_len);
     return SMUX_OK;
 }
 
@@ -250,15 +251,12 @@ int smux_estream_write(smux_engine *e, smux_estream *stream, const void *data, s
                        size_t *out_len)
 {
     if (!is_for_tray(e, stream, len)) {
-        return smux__stream_is(stream, STREAM_IN_DATA)
-                   ? write_more(e, stream, data, len, out_len)
-                   : write_at_length(e, stream, data, len, out_len);
+        return write_otherwise(e, stream, data, len, out_len);
     }
     if (!smux__tray_has_room(&e->tray, len)) {
         return write_in_new_tray(e, stream, data, len, out_len);
     }
-    put_in_tray(e, stream, data, len);
-    *out_len = len;
+    put_in_tray(e, stream, data, len, out_len);
     return SMUX_OK;
 }
 
@@ -314,7 +312,8 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
         return SMUX_EINVAL;
     }
     struct smux__chunk *loan = NULL;
-    if (smux__stream_leave_tray(e, stream) && smux__stream_engage(e, stream)) {
+    if (smux__stream_leave_tray(e, stream) && smux__intray_move(e, stream) &&
+        smux__stream_engage(e, stream)) {
         loan = smux__loan_new(&e->pool, data, (uint32_t)len, stream);
     }
     if (loan == NULL) {
@@ -324,6 +323,7 @@ int smux_estream_lend(smux_engine *e, smux_estream *stream, const void *data, si
     smux__queue_push(&stream->traffic->out, loan);
     stream->loan_len = (uint32_t)len;
     stream->flags |= STREAM_LENT;
+    smux__stream_mark(e, stream);
     smux__send_schedule_data(e, stream);
     return SMUX_OK;
 }
@@ -354,10 +354,15 @@ static void unqueue_loan(smux_engine *e, struct smux_estream *stream)
 int smux_estream_reclaim(smux_engine *e, smux_estream *stream, size_t *out_kept)
 {
     smux__engine_enter(e);
+    if (smux__stream_is(stream, STREAM_IN_INTRAY)) { /* it has no loan */
+        *out_kept = 0;
+        return SMUX_OK;
+    }
     unqueue_loan(e, stream);
     *out_kept = stream->loan_len;
     stream->loan_len = 0;
     stream->flags &= ~(uint32_t)STREAM_LENT;
+    smux__stream_mark(e, stream);
     if (e->error != SMUX_OK) { /* nothing is sent any more */
         smux__outbox_clear(&e->outbox, &e->pool);
         return SMUX_OK;

@@ -125,7 +125,8 @@ static void hide_times(smux_engine *engine)
  * the peer's FIN [UPD-6], so it does not matter what the last one said. */
 static void hide_stream(struct smux_estream *stream, uint64_t now_us)
 {
-    stream->flags &= ~(uint32_t)(STREAM_IN_READY | STREAM_FINISH_TOLD);
+    stream->flags &= ~(uint32_t)STREAM_IN_READY;
+    stream->finish_told = 0;
     stream->last_sent_ms = 0;
     if (!smux__stream_is(stream, STREAM_IN_BACKLOG)) {
         memset(&stream->ready, 0, sizeof(stream->ready));

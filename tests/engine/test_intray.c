@@ -1,0 +1,364 @@
+/*
+ * test_intray.c - small frames that came together stay together until they are read, and nothing but
+ * the memory they take shows it [BKT-2].
+ */
+#include "support/suite.h"
+#include "support/wire.h"
+
+#define STREAMS 4
+#define PIECE   64u
+
+static uint32_t id_of(unsigned i)
+{
+    return 3 + 2 * i;
+}
+
+/* Takes what is new, as every owner does: a stream whose news nobody took is not like most. */
+static void take_news(struct wire *w)
+{
+    unsigned events;
+
+    while (smux_engine_next_ready(w->engine, &events) != NULL) {
+    }
+}
+
+/* A server that has accepted some streams, has read something of each, and has told their windows. */
+static void start(struct wire *w, unsigned version, int mode, smux_estream *streams[STREAMS])
+{
+    struct smux_config config = wire_config(version);
+
+    config.max_receive_buffer = 4 << 20;
+    wire_start(w, SMUX_SERVER, &config, mode);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        wire_syn(w, id_of(i));
+        wire_psh(w, id_of(i), 1);
+        streams[i] = wire_accept(w, id_of(i));
+        expect_read(w, streams[i], 1);
+    }
+    wire_skip(w);
+    take_news(w);
+}
+
+/* One frame for each stream, all in one piece. */
+static void feed_run(struct wire *w, size_t len)
+{
+    for (unsigned i = 0; i < STREAMS; i++) {
+        wire_put_psh(w, id_of(i), len);
+    }
+    wire_push(w);
+}
+
+static void read_piece(struct wire *w, smux_estream *stream)
+{
+    take_news(w);
+    expect_read(w, stream, PIECE);
+}
+
+static uint32_t charge(const struct wire *w)
+{
+    return wire_stats(w).receive_buffer;
+}
+
+/* Lets frames of one stream come and be read until all memory for frames was used again. */
+static void turn_over(struct wire *w, smux_estream *stream)
+{
+    uint32_t id = smux_estream_id(stream);
+
+    for (unsigned i = 0; i < 1000; i++) {
+        wire_psh(w, id, PIECE);
+        read_piece(w, stream);
+    }
+}
+
+START_TEST(BKT_2_frames_that_came_together_share_their_memory)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 1 + (unsigned)_i, FEED_WHOLE, streams);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_psh(&w, id_of(0), PIECE);
+    uint32_t one = charge(&w);
+    ck_assert_uint_ge(one, PIECE);
+    read_piece(&w, streams[0]);
+    ck_assert_uint_eq(charge(&w), 0);
+    feed_run(&w, PIECE);
+    ck_assert_uint_eq(charge(&w), one);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        ck_assert_uint_eq(charge(&w), one);
+        ck_assert_uint_eq(wire_stream_stats(&w, streams[i]).unread, PIECE);
+        read_piece(&w, streams[i]);
+    }
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(BKT_2_a_stream_that_nobody_reads_does_not_keep_the_memory_of_others)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    for (unsigned i = 1; i < STREAMS; i++) {
+        read_piece(&w, streams[i]);
+    }
+    turn_over(&w, streams[1]);
+    ck_assert_uint_le(charge(&w), 4 * PIECE);
+    read_piece(&w, streams[0]);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(frames_of_several_streams_are_news_in_their_order)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+    unsigned events = 0;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        ck_assert_ptr_eq(smux_engine_next_ready(w.engine, &events), streams[i]);
+        ck_assert_uint_eq(events, SMUX_EVENT_READABLE | SMUX_EVENT_WRITABLE);
+    }
+    ck_assert_ptr_null(smux_engine_next_ready(w.engine, &events));
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(a_stream_that_is_closed_takes_only_its_own_news_along)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+    unsigned events;
+
+    start(&w, 2, _i, streams);
+    wire_psh(&w, id_of(0), PIECE);
+    wire_put_psh(&w, id_of(1), PIECE);
+    wire_put_psh(&w, id_of(2), PIECE);
+    wire_psh(&w, id_of(3), PIECE);
+    smux_estream_close(w.engine, streams[1]);
+    smux_estream_close(w.engine, streams[3]);
+    ck_assert_ptr_eq(smux_engine_next_ready(w.engine, &events), streams[0]);
+    ck_assert_ptr_eq(smux_engine_next_ready(w.engine, &events), streams[2]);
+    ck_assert_ptr_null(smux_engine_next_ready(w.engine, &events));
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(more_for_a_stream_stands_behind_what_it_has)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    take_news(&w);
+    feed_run(&w, 10);
+    wire_psh(&w, id_of(1), 5000);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        expect_read(&w, streams[i], PIECE + 10 + (i == 1 ? 5000 : 0));
+    }
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(a_small_frame_is_read_bit_by_bit)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    for (unsigned i = 0; i < PIECE; i++) {
+        expect_read(&w, streams[i % 2], 1);
+        expect_read(&w, streams[(i + 1) % 2], 1);
+    }
+    read_piece(&w, streams[3]);
+    read_piece(&w, streams[2]);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(what_was_shown_stays_where_it_is)
+{
+    smux_estream *streams[STREAMS];
+    struct smux_iov iov;
+    struct wire w;
+    int n = 0;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    ck_assert_int_eq(smux_estream_peek(w.engine, streams[0], &iov, 1, &n), SMUX_OK);
+    ck_assert_int_eq(n, 1);
+    ck_assert_uint_eq(iov.len, PIECE);
+    read_piece(&w, streams[1]);
+    turn_over(&w, streams[1]);
+    expect_content(&w, wire_flow(&w, id_of(0)), iov.base, iov.len);
+    smux_estream_consume(w.engine, streams[0], iov.len);
+    expect_status(&w, streams[0], SMUX_EAGAIN);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(a_stream_that_ends_gives_its_part_back)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    smux_estream_abort(w.engine, streams[0], SMUX_EABORTED);
+    smux_estream_close(w.engine, streams[1]);
+    wire_fin(&w, id_of(2));
+    read_piece(&w, streams[2]);
+    expect_status(&w, streams[2], SMUX_EOF);
+    read_piece(&w, streams[3]);
+    ck_assert_uint_eq(charge(&w), 0);
+    expect_status(&w, streams[0], SMUX_EABORTED);
+    wire_stop(&w);
+}
+END_TEST
+
+/* Both note something in the same place. */
+START_TEST(a_loan_and_a_small_frame_do_not_mind_each_other)
+{
+    static const char data[20000];
+    smux_estream *streams[STREAMS];
+    struct wire w;
+    size_t kept = 1;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, streams[0], &kept), SMUX_OK);
+    ck_assert_uint_eq(kept, 0);
+    read_piece(&w, streams[0]);
+    w.blocked = true;
+    ck_assert_int_eq(smux_estream_lend(w.engine, streams[1], data, sizeof(data)), SMUX_OK);
+    read_piece(&w, streams[1]);
+    wire_psh(&w, id_of(1), PIECE);
+    ck_assert_int_eq(smux_estream_reclaim(w.engine, streams[1], &kept), SMUX_OK);
+    ck_assert_uint_eq(kept, 0);
+    read_piece(&w, streams[1]);
+    wire_psh(&w, id_of(1), PIECE);
+    read_piece(&w, streams[1]);
+    wire_stop(&w);
+}
+END_TEST
+
+static void fail_from_now_on(struct wire *w)
+{
+    wire_sleep(w, 60000); /* what is kept for reuse is given back */
+    w->heap.fail_at = w->heap.calls + 1;
+    w->heap.fail_on = true;
+}
+
+START_TEST(without_memory_small_frames_abort_their_stream)
+{
+    smux_estream *streams[STREAMS];
+    struct smux_iov iov;
+    struct wire w;
+    int n = 1;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    fail_from_now_on(&w);
+    ck_assert_int_eq(smux_estream_peek(w.engine, streams[0], &iov, 1, &n), SMUX_ENOMEM);
+    ck_assert_int_eq(n, 0);
+    char part[PIECE / 2];
+    size_t len = 1;
+    ck_assert_int_eq(smux_estream_read(w.engine, streams[1], part, sizeof(part), &len),
+                     SMUX_ENOMEM);
+    ck_assert_uint_eq(len, 0);
+    ck_assert_int_eq(smux_estream_lend(w.engine, streams[2], part, sizeof(part)), SMUX_ENOMEM);
+    read_piece(&w, streams[2]);
+    take_news(&w);
+    wire_psh(&w, id_of(3), PIECE); /* cannot stand behind the first one */
+    expect_status(&w, streams[3], SMUX_ENOMEM);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_psh(&w, id_of(2), PIECE);
+    expect_status(&w, streams[2], SMUX_ENOMEM);
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], 4);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* One frame after the other for a stream that is read, while others have something unread. Ends before
+ * frame `n`, or, if that is 0, when the others have given way; returns how many frames came. */
+static unsigned press(struct wire *w, smux_estream *streams[STREAMS], unsigned n)
+{
+    unsigned i = 1;
+
+    start(w, 2, FEED_WHOLE, streams);
+    feed_run(w, PIECE);
+    read_piece(w, streams[1]);
+    for (uint32_t before = charge(w); i != n && (n > 0 || charge(w) == before); i++) {
+        wire_psh(w, id_of(1), PIECE);
+        read_piece(w, streams[1]);
+    }
+    return i;
+}
+
+START_TEST(without_memory_what_must_give_way_is_aborted)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    unsigned n = press(&w, streams, 0) - 1;
+    wire_stop(&w);
+    (void)press(&w, streams, n);
+    fail_from_now_on(&w);
+    wire_psh(&w, id_of(1), PIECE);
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], 3);
+    read_piece(&w, streams[1]);
+    expect_status(&w, streams[0], SMUX_ENOMEM);
+    expect_status(&w, streams[2], SMUX_ENOMEM);
+    expect_status(&w, streams[3], SMUX_ENOMEM);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* Frames of a session that may hold little are charged with what they take each. */
+START_TEST(BKT_4_a_throttled_session_takes_no_more_for_small_frames)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    smux_engine_throttle(w.engine, true);
+    feed_run(&w, PIECE);
+    ck_assert_uint_le(charge(&w), STREAMS * 2 * PIECE);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        read_piece(&w, streams[i]);
+    }
+    wire_stop(&w);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("intray");
+    TCase *tc = tcase_create("intray");
+
+    tcase_add_loop_test(tc, BKT_2_frames_that_came_together_share_their_memory, 0, 2);
+    tcase_add_test(tc, BKT_2_a_stream_that_nobody_reads_does_not_keep_the_memory_of_others);
+    add_every_split(tc, frames_of_several_streams_are_news_in_their_order);
+    add_every_split(tc, a_stream_that_is_closed_takes_only_its_own_news_along);
+    add_every_split(tc, more_for_a_stream_stands_behind_what_it_has);
+    add_every_split(tc, a_small_frame_is_read_bit_by_bit);
+    add_every_split(tc, what_was_shown_stays_where_it_is);
+    add_every_split(tc, a_stream_that_ends_gives_its_part_back);
+    add_every_split(tc, a_loan_and_a_small_frame_do_not_mind_each_other);
+    tcase_add_test(tc, without_memory_small_frames_abort_their_stream);
+    tcase_add_test(tc, without_memory_what_must_give_way_is_aborted);
+    add_every_split(tc, BKT_4_a_throttled_session_takes_no_more_for_small_frames);
+    suite_add_tcase(suite, tc);
+    return suite_main(suite);
+}
