@@ -91,6 +91,12 @@ uint32_t smux__tune_growth(const struct smux_estream *stream)
 
 /* --- watching ------------------------------------------------------------------------------ */
 
+/* Where the window ends that the last update told. */
+static uint32_t last_edge(const struct smux_estream *stream)
+{
+    return stream->updated_at + stream->advertised;
+}
+
 static void watch(smux_engine *e, struct smux_estream *stream)
 {
     const struct smux_allocator *alloc = &e->pool.alloc;
@@ -104,6 +110,7 @@ static void watch(smux_engine *e, struct smux_estream *stream)
         .stream = stream,
         .next = tuner->head,
         .window = first_window(e),
+        .told = stream->received < SMUX__INITIAL_WINDOW ? SMUX__INITIAL_WINDOW : last_edge(stream),
         .asked_us = SMUX_NEVER,
         .dry_us = SMUX_NEVER,
         .full_us = SMUX_NEVER,
@@ -180,6 +187,18 @@ static bool is_dry(int32_t left)
     return left >= 0 && left < (int32_t)SMUX__SILLY_WINDOW;
 }
 
+/* Tells whether the window ends where the sender has to stop. One that became smaller does not: what
+ * comes behind its end may have been allowed before, and answers nothing. */
+static bool note_told(const struct smux_estream *stream, struct smux__tuning *tuning)
+{
+    uint32_t edge = last_edge(stream);
+
+    if ((int32_t)(edge - tuning->told) > 0) {
+        tuning->told = edge;
+    }
+    return edge == tuning->told;
+}
+
 void smux__tune_update(smux_engine *e, struct smux_estream *stream)
 {
     if (is_fixed(e)) {
@@ -196,8 +215,8 @@ void smux__tune_update(smux_engine *e, struct smux_estream *stream)
         tuning->stopped_us = e->now_us - tuning->full_us;
         tuning->full_us = SMUX_NEVER;
     }
-    if (tuning != NULL && tuning->asked_us == SMUX_NEVER) {
-        tuning->edge = stream->updated_at + stream->advertised;
+    if (tuning != NULL && note_told(stream, tuning) && tuning->asked_us == SMUX_NEVER) {
+        tuning->edge = tuning->told;
         tuning->asked_us = e->now_us;
         tuning->quiet_us = e->tuner.quiet_us;
         tuning->dry_us = is_dry(to_come(stream, tuning->edge)) ? e->now_us : SMUX_NEVER;

@@ -43,6 +43,7 @@ struct smux__tuning {
     struct smux__tuning *prev, *next; /* in tuner.head */
     uint32_t window;                  /* to be offered if the budget allows */
     uint32_t room;                    /* in the budget: the window, or what came for an older one */
+    uint32_t told;                    /* the last byte that any update allowed, */
     uint32_t edge;                    /* E: the byte behind it answers an update, */
     uint64_t asked_us;                /* which was formed then; SMUX_NEVER: none is watched */
     uint64_t dry_us;                  /* when all bytes before E were there; SMUX_NEVER: not yet */

@@ -178,7 +178,8 @@ static const struct {
     uint64_t mbit, rtt_ms;
     bool spread;
 } shared[] = {{8, 200, 100, false},   {2, 1000, 10, false},  {8, 1000, 10, false},
-              {16, 1000, 100, false}, {16, 1000, 100, true}, {64, 1000, 200, true}};
+              {16, 1000, 100, false}, {3, 1000, 10, true},   {8, 1000, 10, true},
+              {8, 1000, 50, true},    {16, 1000, 100, true}, {64, 1000, 200, true}};
 
 START_TEST(busy_streams_share_the_line)
 {
