@@ -18,6 +18,7 @@ static void conn_init(struct smux_conn *conn, const struct smux_config *settings
 {
     conn->allocator = settings->allocator;
     conn->drain_timeout_ms = settings->drain_timeout_ms;
+    conn->read_most = SIZE_MAX;
     conn->armed_us = SMUX_NEVER;
     conn->drain_us = SMUX_NEVER;
     conn->retry_us = SMUX_NEVER;

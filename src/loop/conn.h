@@ -56,6 +56,7 @@ struct smux_conn {
     enum smux__conn_phase phase;
     bool in_turn;
     bool freed;         /**< smux_conn_free() was called within the turn */
+    size_t read_most;   /**< bytes to ask for at once: fewer in a flood of frames */
     bool read_ended;    /**< nothing more will come */
     bool read_again;    /**< there may be bytes of which the loop cannot know */
     bool write_blocked; /**< more is to be sent when the descriptor is writable */

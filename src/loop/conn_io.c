@@ -15,7 +15,10 @@
 
 /** Frames after which no more is received in a turn: a flood of headers costs several times what
  *  as many bytes of payload do. */
-#define CONN_TURN_FRAMES 2048u
+#define CONN_TURN_FRAMES 1024u
+
+/** Bytes of a read after one that brought nothing but headers: CONN_TURN_FRAMES of them. */
+#define CONN_READ_LEAST ((size_t)8 * CONN_TURN_FRAMES)
 
 /** Most bytes sent in a turn; lent memory may be of any size. */
 #define CONN_SEND_BYTES ((size_t)1024 * 1024)
@@ -87,6 +90,28 @@ static void conn_input_stopped(struct smux_conn *conn, int status, uint64_t now_
     }
 }
 
+/** Cuts the room for a read to what a flood of frames may bring in a turn. Returns its length. */
+static size_t conn_limit_read(const struct smux_conn *conn, struct smux_iov *iov, int n)
+{
+    size_t left = conn->read_most;
+    size_t len = 0;
+
+    for (int i = 0; i < n; i++) {
+        iov[i].len = iov[i].len < left ? iov[i].len : left;
+        left -= iov[i].len;
+        len += iov[i].len;
+    }
+    return len;
+}
+
+/** Expects the next bytes to hold as many frames as these did. */
+static void conn_note_frames(struct smux_conn *conn, size_t len, uint64_t frames)
+{
+    size_t most = len / (size_t)(frames + 1) * CONN_TURN_FRAMES;
+
+    conn->read_most = most > CONN_READ_LEAST ? most : CONN_READ_LEAST;
+}
+
 /** Reads once into the engine. Returns whether more may be there, and adds to `total`. */
 static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
 {
@@ -100,6 +125,8 @@ static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
         conn->retry_us = starved ? now_us + CONN_RETRY_US : SMUX_NEVER;
         return false;
     }
+    size_t room = conn_limit_read(conn, iov, n);
+    uint64_t frames = smux_engine_frames_in(conn->engine);
     int status = conn->transport.ops->readv(conn->transport.ctx, iov, n, &len);
     if (status != SMUX_OK) {
         (void)smux_engine_recv_commit(conn->engine, 0, now_us);
@@ -107,11 +134,12 @@ static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
         return false;
     }
     (void)smux_engine_recv_commit(conn->engine, len, now_us);
+    conn_note_frames(conn, len, smux_engine_frames_in(conn->engine) - frames);
     conn->check_us = SMUX_NEVER;
     *total += len;
     /* Fewer bytes than asked for: that was all, and asking again would only cost a call. After
      * a failed write the loop will not tell of more, so there the end has to be seen. */
-    return len == iov[0].len + (n > 1 ? iov[1].len : 0) || conn->write_failed;
+    return len == room || conn->write_failed;
 }
 
 /** Reads once and drops it. Returns whether more may be there, and adds to `total`. */
