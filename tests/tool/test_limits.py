@@ -294,6 +294,13 @@ def L16_memory_of_the_process():
     wait_until(lambda: counters(process)["memory"] < limit // 10, what="memory is given back")
 
 
+def faulty_server(target, plan):
+    process = Process([tool(), "server", "-l", "127.0.0.1:0", "--quiet=streams", "-t",
+                       format_address(target)], env=plan.environment())
+    process.address = listening(process)
+    return process
+
+
 @test
 def L17_dials():
     """A target that takes no connection."""
@@ -343,9 +350,7 @@ def L17_dials_that_take_the_processor_long():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(n)
-        process = Process([tool(), "server", "-l", "127.0.0.1:0", "--quiet=streams", "-t",
-                           format_address(silent.getsockname())], env=plan.environment())
-        process.address = listening(process)
+        process = faulty_server(silent.getsockname(), plan)
         peer = Peer(process.address)
         plan.fail("CONNECT", 1, slow(2), times=0)
         before = plan.calls("EPOLL_WAIT")
@@ -354,6 +359,24 @@ def L17_dials_that_take_the_processor_long():
         turns = plan.calls("EPOLL_WAIT") - before
         if turns < n - 1:
             raise AssertionError("%d dials in %d turns" % (n, turns))
+
+
+@test
+def L17_sessions_take_turns():
+    """Who opens many streams waits for them, others do not."""
+    n = 64
+    plan = Plan()
+    process = faulty_server(Target(echo).address, plan)
+    good, greedy = Peer(process.address), Peer(process.address)
+    good.send(NOP)
+    process.wait_log("session.up")
+    plan.fail("CONNECT", 1, slow(5), times=0)
+    greedy.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i) for i in range(n)))
+    wait_until(lambda: plan.calls("CONNECT") > 0, what="dials")
+    good.send(SYN, 3)
+    good.echo(3)
+    if plan.calls("CONNECT") >= n:
+        raise AssertionError("a stream was connected after all of another session")
 
 
 @test
@@ -414,9 +437,7 @@ def L23_many_streams_are_served_in_many_turns():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(n)  # its kernel connects, and nothing happens there
-        process = Process([tool(), "server", "-l", "127.0.0.1:0", "--quiet=streams", "-t",
-                           format_address(silent.getsockname())], env=plan.environment())
-        process.address = listening(process)
+        process = faulty_server(silent.getsockname(), plan)
         peer = Peer(process.address)
         idle = process.fds()
         peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i) for i in range(n)))

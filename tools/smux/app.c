@@ -204,6 +204,7 @@ static void start_handles(struct app *app)
     uv_check_init(&app->loop, &app->after_wait);
     uv_timer_init(&app->loop, &app->tick);
     uv_timer_init(&app->loop, &app->limit);
+    dial_queue_init(&app->dials, &app->loop);
     app->before_wait.data = app;
     app->after_wait.data = app;
     app->tick.data = app;
@@ -265,6 +266,7 @@ static void close_own_handles(struct app *app)
     close_handle((uv_handle_t *)&app->after_wait, NULL);
     close_handle((uv_handle_t *)&app->tick, NULL);
     close_handle((uv_handle_t *)&app->limit, NULL);
+    close_handle((uv_handle_t *)&app->dials.begin, NULL);
     for (size_t i = 0; i < APP_SIGNALS; i++) {
         close_handle((uv_handle_t *)&app->signals[i], NULL);
     }

@@ -4,23 +4,24 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "values.h"
 
-/* Dials begun within a millisecond of the loop's time, which is a turn or more; and none after this
- * time: connecting takes long once the kernel has to search for a free port. */
-#define DIALS_PER_TURN 16
-#define DIAL_TURN_NS   500000u
+/* In a turn of the loop none begins after this time, but one in any case: sockets cost tens of
+ * microseconds each, and much more once the kernel has to search for a free port. */
+#define DIAL_TURN_NS 60000u
 
 /* A Unix socket whose backlog is full cannot be waited for; look again after this time. */
 #define BUSY_RETRY_MS 20
 
 struct dial {
     struct dial_queue *queue;
-    struct dial *next; /* in the queue */
+    struct dial_line *line;
+    struct dial *next; /* in the line */
     struct dial *before;
     uv_loop_t *loop;
     struct address address;
@@ -33,7 +34,7 @@ struct dial {
     struct address_list *found; /* from its turn on: those that wait shall be small */
     size_t at;                  /* the address being tried */
     int fd;
-    bool running; /* counted by the queue */
+    bool running; /* counted by the queue, and in no line */
     bool resolving;
     bool polling; /* poll is a handle of the loop */
     const char *error;
@@ -48,42 +49,93 @@ static void dial_begin(struct dial *dial);
 
 /* --- the queue --------------------------------------------------------------------------- */
 
-static void queue_push(struct dial_queue *queue, struct dial *dial)
+static void ring_add(struct dial_queue *queue, struct dial_line *line)
 {
-    dial->before = queue->last;
-    *(queue->last == NULL ? &queue->first : &queue->last->next) = dial;
-    queue->last = dial;
+    struct dial_line *first = queue->lines;
+
+    line->next = first == NULL ? line : first;
+    line->before = first == NULL ? line : first->before;
+    line->next->before = line;
+    line->before->next = line;
+    queue->lines = first == NULL ? line : first;
+}
+
+static void ring_remove(struct dial_queue *queue, struct dial_line *line)
+{
+    line->before->next = line->next;
+    line->next->before = line->before;
+    if (queue->lines == line) {
+        queue->lines = line->next == line ? NULL : line->next;
+    }
+}
+
+static void line_push(struct dial_line *line, struct dial *dial)
+{
+    if (line->first == NULL) {
+        ring_add(dial->queue, line);
+    }
+    dial->before = line->last;
+    *(line->last == NULL ? &line->first : &line->last->next) = dial;
+    line->last = dial;
 }
 
 /* In constant time: a session that ends gives up all its dials at once, which may be thousands. */
-static void queue_remove(struct dial_queue *queue, struct dial *dial)
+static void line_remove(struct dial *dial)
 {
-    *(dial->before == NULL ? &queue->first : &dial->before->next) = dial->next;
-    *(dial->next == NULL ? &queue->last : &dial->next->before) = dial->before;
+    struct dial_line *line = dial->line;
+
+    *(dial->before == NULL ? &line->first : &dial->before->next) = dial->next;
+    *(dial->next == NULL ? &line->last : &dial->next->before) = dial->before;
     dial->next = NULL;
     dial->before = NULL;
+    if (line->first == NULL) {
+        ring_remove(dial->queue, line);
+    }
 }
 
+static bool queue_may_begin(const struct dial_queue *queue)
+{
+    return queue->lines != NULL && queue->running < DIAL_LIMIT;
+}
+
+static void queue_begin_one(struct dial_queue *queue)
+{
+    struct dial *dial = queue->lines->first;
+
+    queue->lines = queue->lines->next;
+    line_remove(dial);
+    dial->running = true;
+    queue->running++;
+    dial_begin(dial);
+}
+
+static void queue_on_idle(uv_idle_t *idle)
+{
+    struct dial_queue *queue = idle->data;
+    uint64_t begin_ns = uv_hrtime();
+
+    while (queue_may_begin(queue)) {
+        queue_begin_one(queue);
+        if (uv_hrtime() - begin_ns >= DIAL_TURN_NS) {
+            return;
+        }
+    }
+    uv_idle_stop(idle);
+}
+
+/* Lets those begin that may, in the loop's turn. */
 static void queue_run(struct dial_queue *queue)
 {
-    while (queue->running < DIAL_LIMIT && queue->first != NULL) {
-        struct dial *dial = queue->first;
-        queue_remove(queue, dial);
-        queue->running++;
-        dial->running = true;
-        dial_begin(dial);
+    if (queue_may_begin(queue)) {
+        uv_idle_start(&queue->begin, queue_on_idle);
     }
 }
 
-/* Sockets cost tens of microseconds each, and the loop has others to serve. */
-static bool queue_may_start(struct dial_queue *queue, uint64_t now_ms)
+void dial_queue_init(struct dial_queue *queue, uv_loop_t *loop)
 {
-    if (queue->turn_ms != now_ms) {
-        queue->turn_ms = now_ms;
-        queue->turn_n = 0;
-        queue->turn_ns = uv_hrtime();
-    }
-    return queue->turn_n++ < DIALS_PER_TURN && uv_hrtime() - queue->turn_ns < DIAL_TURN_NS;
+    *queue = (struct dial_queue){.running = 0};
+    uv_idle_init(loop, &queue->begin);
+    queue->begin.data = queue;
 }
 
 /* --- ending ------------------------------------------------------------------------------ */
@@ -139,7 +191,7 @@ static void dial_release(struct dial *dial)
         dial->running = false;
         dial->queue->running--;
     } else {
-        queue_remove(dial->queue, dial);
+        line_remove(dial);
     }
     uv_close((uv_handle_t *)&dial->timer, on_handle_closed);
     queue_run(dial->queue);
@@ -204,14 +256,13 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-static void on_connected(uv_poll_t *poll, int status, int events)
+/* Connecting has come to an end, good or bad. */
+static void dial_conclude(struct dial *dial, int status)
 {
-    struct dial *dial = poll->data;
     int error = 0;
     socklen_t len = sizeof(error);
     int fd = dial->fd;
 
-    (void)events;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error == 0 && status < 0) {
         error = -status;
@@ -221,6 +272,20 @@ static void on_connected(uv_poll_t *poll, int status, int events)
     } else {
         dial_finish(dial, fd, NULL);
     }
+}
+
+static void on_connected(uv_poll_t *poll, int status, int events)
+{
+    (void)events;
+    dial_conclude(poll->data, status);
+}
+
+/* A target on the same machine has answered by now, which saves the way through the loop. */
+static bool is_connected(const struct dial *dial)
+{
+    struct pollfd pfd = {.fd = dial->fd, .events = POLLOUT};
+
+    return poll(&pfd, 1, 0) > 0;
 }
 
 /* The address gets an equal share of the time that is left. */
@@ -281,6 +346,8 @@ static void dial_try(struct dial *dial)
     } while (result != 0 && errno == EINTR);
     if (result == 0) {
         dial_finish(dial, dial->fd, NULL);
+    } else if (errno == EINPROGRESS && is_connected(dial)) {
+        dial_conclude(dial, 0);
     } else if (errno == EINPROGRESS) {
         wait_connected(dial);
     } else if (errno == EAGAIN && to->sa.ss_family == AF_UNIX) {
@@ -333,14 +400,8 @@ static void dial_resolve(struct dial *dial)
     }
 }
 
-static void on_turn(uv_timer_t *timer)
+static void dial_begin(struct dial *dial)
 {
-    struct dial *dial = timer->data;
-
-    if (!queue_may_start(dial->queue, uv_now(dial->loop))) {
-        uv_timer_start(&dial->timer, on_turn, 1, 0);
-        return;
-    }
     dial->deadline_ms = uv_now(dial->loop) + dial->timeout_ms;
     dial->found = calloc(1, sizeof(*dial->found));
     if (dial->found == NULL) {
@@ -352,15 +413,9 @@ static void on_turn(uv_timer_t *timer)
     }
 }
 
-/* From the loop, so that `done` never comes before dial_start() has returned. */
-static void dial_begin(struct dial *dial)
-{
-    uv_timer_start(&dial->timer, on_turn, 0, 0);
-}
-
-struct dial *dial_start(struct dial_queue *queue, uv_loop_t *loop, const struct address *address,
-                        uint32_t timeout_ms, void (*prepare)(void *arg, int fd), dial_done done,
-                        void *arg)
+struct dial *dial_start(struct dial_queue *queue, struct dial_line *line,
+                        const struct address *address, uint32_t timeout_ms,
+                        void (*prepare)(void *arg, int fd), dial_done done, void *arg)
 {
     struct dial *dial = calloc(1, sizeof(*dial));
 
@@ -368,7 +423,8 @@ struct dial *dial_start(struct dial_queue *queue, uv_loop_t *loop, const struct 
         return NULL;
     }
     dial->queue = queue;
-    dial->loop = loop;
+    dial->line = line != NULL ? line : &queue->own;
+    dial->loop = queue->begin.loop;
     dial->address = *address;
     dial->timeout_ms = timeout_ms;
     dial->prepare = prepare;
@@ -376,11 +432,11 @@ struct dial *dial_start(struct dial_queue *queue, uv_loop_t *loop, const struct 
     dial->arg = arg;
     dial->fd = -1;
     dial->error = "no address found";
-    uv_timer_init(loop, &dial->timer);
+    uv_timer_init(dial->loop, &dial->timer);
     dial->timer.data = dial;
     dial->open_handles++;
     queue->bytes += sizeof(*dial);
-    queue_push(queue, dial);
-    queue_run(queue);
+    line_push(dial->line, dial);
+    queue_run(queue); /* from the loop, so that `done` never comes before this has returned */
     return dial;
 }

@@ -21,6 +21,7 @@
 #include <uv.h>
 
 #include "address.h"
+#include "dial.h"
 
 /* Room for what link_error_text() writes. */
 #define LINK_ERROR_TEXT 300
@@ -78,6 +79,7 @@ struct link {
     uint32_t n_relays;
     struct relay *untold;     /* of a dead link: the first that has not been told of the end */
     uv_idle_t work;           /* active while a turn has left something over */
+    struct dial_line dials;   /* of relays, that wait */
     struct bench_peer *bench; /* serves the streams instead of relays, or NULL */
     uv_timer_t timer;         /* until the first frame */
     uint64_t drained_ms;      /* when a drain had sent everything */

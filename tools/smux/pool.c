@@ -215,7 +215,7 @@ static void slot_dial(struct slot *slot)
 
     LOG_EVENT(LEVEL_DEBUG, "client", "connecting", LOG_STR("peer", remote->text));
     slot->state = SLOT_DIALLING;
-    slot->dial = dial_start(&app->dials, &app->loop, remote, app->settings->connect_timeout,
+    slot->dial = dial_start(&app->dials, NULL, remote, app->settings->connect_timeout,
                             prepare_socket, on_dialled, slot);
     if (slot->dial == NULL) {
         set_error(slot, "out of memory");

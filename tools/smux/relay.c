@@ -363,8 +363,8 @@ void relay_dial(struct relay *relay, const struct address *target)
     struct app *app = relay->link->app;
 
     snprintf(relay->peer, sizeof(relay->peer), "%s", target->text);
-    relay->dial = dial_start(&app->dials, &app->loop, target, app->settings->connect_timeout,
-                             prepare_target, on_dialled, relay);
+    relay->dial = dial_start(&app->dials, &relay->link->dials, target,
+                             app->settings->connect_timeout, prepare_target, on_dialled, relay);
     if (relay->dial == NULL) {
         relay_end(relay, OUTCOME_CUT, "out of memory");
     }
