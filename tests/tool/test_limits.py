@@ -361,6 +361,15 @@ def L17_dials_that_take_the_processor_long():
             raise AssertionError("%d dials in %d turns" % (n, turns))
 
 
+def first_word(connection):
+    """Echoes; without a first byte, waits for `first_word.over` and ends."""
+    first = connection.recv(1)
+    if first:
+        connection.sendall(first)
+        echo(connection)
+    first_word.over.wait()
+
+
 @test
 def L17_sessions_take_turns():
     """Who opens many streams waits for them, others do not."""
@@ -454,6 +463,32 @@ def L23_many_streams_are_served_in_many_turns():
         wait_until(lambda: counters(process)["down"] == n, what="a byte for each target")
         turns_of(lambda: reset(peer.socket), "turns for the end")
         wait_until(lambda: counters(process)["streams"] == 0, what="end of all streams")
+
+
+@test
+def L23_many_local_sockets_are_served_in_many_turns():
+    """Their targets end all at once, and to close each takes the processor long."""
+    n = 64
+    first_word.over = threading.Event()
+    plan = Plan()
+    process = faulty_server(Target(first_word).address, plan)
+    good, greedy = Peer(process.address), Peer(process.address)
+    good.send(SYN, 3)
+    good.echo(3)
+    greedy.socket.sendall(b"".join(struct.pack("<BBHIBBHI", 1, SYN, 0, 3 + 2 * i, 1, FIN, 0,
+                                               3 + 2 * i) for i in range(n)))
+    wait_until(lambda: plan.calls("SHUTDOWN") == n, what="streams with a target")
+    plan.fail("CLOSE", 1, slow(5), times=0)
+    before = plan.calls("CLOSE")
+    process.send(signal.SIGSTOP)
+    first_word.over.set()
+    time.sleep(0.3)
+    good.send(PSH, 3, b"last")
+    process.send(signal.SIGCONT)
+    expect(good.frame(), (PSH, 3, b"last"), "echo beside")
+    if plan.calls("CLOSE") - before >= n:
+        raise AssertionError("a session was served after all sockets of another one")
+    wait_until(lambda: plan.calls("CLOSE") - before >= n, what="end of all streams")
 
 
 @test

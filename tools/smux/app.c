@@ -45,7 +45,11 @@ static void on_before_wait(uv_prepare_t *handle)
 
 static void on_after_wait(uv_check_t *handle)
 {
-    app_flush(handle->data);
+    struct app *app = handle->data;
+
+    app_flush(app);
+    app->turn = (struct app_turn){
+        .number = app->turn.number + 1, .busy = app->turn.busy_now, .ending = app->turn.ending_now};
 }
 
 /* --- ending ------------------------------------------------------------------------------ */
@@ -238,6 +242,7 @@ int app_init(struct app *app, const struct settings *settings, const struct app_
     app->settings = settings;
     app->ops = ops;
     app->role = role;
+    app->turn.number = 1;
     memory_init(&app->memory, settings->max_memory);
     raise_descriptor_limit();
     error = uv_loop_init(&app->loop);

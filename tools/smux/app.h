@@ -62,6 +62,16 @@ struct app_totals {
     uint64_t limits[SMUX_LIMIT_COUNT];
 };
 
+/* A turn of the loop, which ends when its descriptors have been served. */
+struct app_turn {
+    uint64_t number;   /* not 0 */
+    uint64_t end_ns;   /* used up by the end of dead sessions */
+    uint32_t busy;     /* living sessions of which the last turn has left something over, */
+    uint32_t busy_now; /* and this one, so far */
+    uint32_t ending;   /* the same of dead ones */
+    uint32_t ending_now;
+};
+
 struct app {
     uv_loop_t loop;
     const struct settings *settings;
@@ -73,6 +83,7 @@ struct app {
     uint32_t n_links;
     uint32_t n_relays;
     uint64_t last_link_id;
+    struct app_turn turn;
     struct link *dirty;
     struct dial_queue dials;
     struct memory memory;

@@ -72,7 +72,8 @@ static void link_free(struct link *link)
 /* Frees a dead link that nobody uses any more; drains a retired one. */
 static void link_settle(struct link *link)
 {
-    if (link->pins > 0 || link->n_relays > 0) {
+    if (link->pins > 0 || link->n_relays > 0 ||
+        (link->state == LINK_DEAD && link_work_is_left(link))) {
         return;
     }
     if (link->state == LINK_DEAD) {
@@ -127,7 +128,7 @@ static void link_end(struct link *link)
         link->ops->down(link);
     }
     link->untold = link->relays;
-    link_work_turn(link);
+    link_work_take_up(link);
 }
 
 static void on_ready(smux_conn *conn, void *user)
@@ -139,9 +140,9 @@ static void on_ready(smux_conn *conn, void *user)
     link_check_greeting(link);
     if (smux_engine_error(link->engine) != SMUX_OK) {
         link_end(link);
-    } else if (!link_work_is_left(link)) {
+    } else {
         memory_check(link->app);
-        link_work_turn(link);
+        link_work_take_up(link);
     }
     link_unpin(link);
 }
@@ -369,6 +370,7 @@ void link_remove_relay(struct link *link, struct relay *relay)
     if (link->untold == relay) {
         link->untold = relay->next;
     }
+    link_work_forget_local(link, relay);
     *relay->link_at = relay->next;
     if (relay->next != NULL) {
         relay->next->link_at = relay->link_at;

@@ -8,8 +8,8 @@
  * itself stays until its last relay is over: data that arrived complete is still delivered.
  * A retired link takes no new streams and drains when its relays are over.
  *
- * What a peer can make happen all at once, many streams with news or the end of them all, is worked
- * off in turns, see link_work.h.
+ * What a peer can make happen all at once, many streams with news or many local sockets, or the end of
+ * them all, is worked off in turns, see link_work.h.
  *
  * Output is not flushed at each write but once a turn of the loop, see app.h: frames of all
  * relays that had something to say leave in one system call.
@@ -77,8 +77,14 @@ struct link {
     struct source *source; /* counted until the last relay is over; or NULL */
     struct relay *relays;
     uint32_t n_relays;
-    struct relay *untold;     /* of a dead link: the first that has not been told of the end */
-    uv_idle_t work;           /* active while a turn has left something over */
+    struct relay *untold; /* of a dead link: the first that has not been told of the end */
+    uv_idle_t work;       /* active while a turn has left something over */
+    uint64_t turn;        /* of the loop, in which */
+    uint64_t turn_ns;     /* so much time was used up */
+    uint64_t busy_turn;   /* the last one that left something over */
+    struct relay *ready;  /* relays whose local side is ready and waits to be served */
+    struct relay **ready_end;
+    bool locals_first;        /* whose turn it is: theirs, or that of the session's news */
     struct dial_line dials;   /* of relays, that wait */
     struct bench_peer *bench; /* serves the streams instead of relays, or NULL */
     uv_timer_t timer;         /* until the first frame */

@@ -7,10 +7,14 @@
 #include "link.h"
 #include "relay.h"
 
-/* Streams that are served in one turn, and streams that are told of the end. Each costs some system
- * calls, those that break off a connection the longest, and a peer can have thousands. */
-#define SERVE_TURN 32
-#define END_TURN   8
+/* What all sessions that live and are busy may use of a turn of the loop, together: others wait for so
+ * long, and the calls by which the loop waits cost some microseconds a turn. Each has an equal share,
+ * and not less than SHARE_NS_MIN, which is some system calls. */
+#define TURN_NS      60000u
+#define SHARE_NS_MIN 10000u
+
+/* What the end of dead sessions may use of it, together. */
+#define END_NS 40000u
 
 /* --- a living session -------------------------------------------------------------------- */
 
@@ -38,7 +42,7 @@ static void dispatch(struct link *link, smux_estream *stream, unsigned events)
 }
 
 /* Takes up a stream of the peer, or passes an event on; false when there is none. */
-static bool serve_one(struct link *link)
+static bool serve_news(struct link *link)
 {
     smux_estream *stream;
     unsigned events;
@@ -56,58 +60,179 @@ static bool serve_one(struct link *link)
 
 /* --- a dead session ---------------------------------------------------------------------- */
 
-/* Tells a relay of the end, which delivers what arrived complete and may end; false when all know. */
-static bool end_one(struct link *link)
+/* Tells a relay of the end, which delivers what arrived complete and may end; then gives up streams that
+ * were not taken up, of which there may be thousands. False when nothing is left of both. */
+static bool serve_end(struct link *link)
 {
     struct relay *relay = link->untold;
+    smux_estream *stream;
 
     if (relay != NULL) {
         link->untold = relay->next;
         relay_on_session_end(relay);
+        return true;
     }
-    return relay != NULL;
+    if (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
+        smux_estream_close(link->engine, stream);
+        return true;
+    }
+    return false;
 }
 
 /* --- turns ------------------------------------------------------------------------------- */
 
-static void on_work(uv_idle_t *work);
-
-void link_work_turn(struct link *link)
+/* Serves a local side; false when none is ready. */
+static bool serve_local(struct link *link)
 {
-    bool dead = link->state == LINK_DEAD;
+    struct relay *relay = link->ready;
+
+    if (relay != NULL) {
+        link_work_forget_local(link, relay);
+        relay_serve_local(relay);
+    }
+    return relay != NULL;
+}
+
+static bool serve_session(struct link *link)
+{
+    return link->state == LINK_DEAD ? serve_end(link) : serve_news(link);
+}
+
+/* Serves one of both in turn; false when there is nothing to do. */
+static bool serve_one(struct link *link)
+{
+    bool locals_first = link->locals_first;
+
+    link->locals_first = !locals_first;
+    return locals_first ? serve_local(link) || serve_session(link)
+                        : serve_session(link) || serve_local(link);
+}
+
+/* Serves for `limit_ns`; false when there is nothing left to do. Adds to what was used up. */
+static bool serve_for(struct link *link, uint64_t limit_ns, uint64_t *used_ns)
+{
+    uint64_t begin_ns = uv_hrtime() - *used_ns;
     bool more = true;
 
-    for (int i = dead ? END_TURN : SERVE_TURN; i > 0 && more; i--) {
-        more = dead ? end_one(link) : serve_one(link);
+    while (more && *used_ns < limit_ns) {
+        more = serve_one(link);
+        *used_ns = uv_hrtime() - begin_ns;
     }
-    if (more) {
+    return more;
+}
+
+/* The busy ones are those of the last turn. */
+static uint64_t share_ns(const struct app_turn *turn)
+{
+    uint64_t share = turn->busy > 1 ? TURN_NS / turn->busy : TURN_NS;
+
+    return share > SHARE_NS_MIN ? share : SHARE_NS_MIN;
+}
+
+/* Dead sessions are served one after the other, but something is done for each. */
+static bool serve_dead(struct link *link)
+{
+    struct app_turn *turn = &link->app->turn;
+
+    return serve_one(link) && serve_for(link, END_NS, &turn->end_ns);
+}
+
+static bool serve_living(struct link *link)
+{
+    const struct app_turn *turn = &link->app->turn;
+
+    if (link->turn != turn->number) {
+        link->turn = turn->number;
+        link->turn_ns = 0;
+    }
+    return serve_for(link, share_ns(turn), &link->turn_ns);
+}
+
+static bool serve(struct link *link)
+{
+    struct app_turn *turn = &link->app->turn;
+    bool dead = link->state == LINK_DEAD;
+    bool more = dead ? serve_dead(link) : serve_living(link);
+
+    if (more && link->busy_turn != turn->number) {
+        link->busy_turn = turn->number;
+        (*(dead ? &turn->ending_now : &turn->busy_now))++;
+    }
+    return more;
+}
+
+static void on_work(uv_idle_t *work);
+
+static void work_turn(struct link *link)
+{
+    if (serve(link)) {
         uv_idle_start(&link->work, on_work);
     } else {
         uv_idle_stop(&link->work);
     }
 }
 
-static void on_work(uv_idle_t *work)
+bool link_work_is_left(const struct link *link)
 {
-    struct link *link = work->data;
+    return uv_is_active((const uv_handle_t *)&link->work);
+}
 
+void link_work_take_up(struct link *link)
+{
+    if (link->state == LINK_DEAD || !link_work_is_left(link)) {
+        work_turn(link);
+    }
+}
+
+static void go_on(struct link *link)
+{
     link_pin(link);
     if (link->state == LINK_DEAD || smux_engine_error(link->engine) == SMUX_OK) {
-        link_work_turn(link);
+        work_turn(link);
         link_touch(link); /* what is written in on_ready() is sent behind it, but not here */
     } else {
-        uv_idle_stop(work); /* on_ready() comes, and tells the reason first */
+        uv_idle_stop(&link->work); /* on_ready() comes, and tells the reason first */
     }
     link_unpin(link);
+}
+
+static void on_work(uv_idle_t *work)
+{
+    go_on(work->data);
 }
 
 void link_work_init(struct link *link)
 {
     uv_idle_init(&link->app->loop, &link->work);
     link->work.data = link;
+    link->ready_end = &link->ready;
 }
 
-bool link_work_is_left(const struct link *link)
+/* --- local sides ------------------------------------------------------------------------- */
+
+void link_work_take_up_local(struct link *link, struct relay *relay)
 {
-    return uv_is_active((const uv_handle_t *)&link->work);
+    if (relay->ready_at == NULL) {
+        relay->ready_at = link->ready_end;
+        relay->next_ready = NULL;
+        *link->ready_end = relay;
+        link->ready_end = &relay->next_ready;
+    }
+    if (!link_work_is_left(link)) {
+        go_on(link);
+    }
+}
+
+void link_work_forget_local(struct link *link, struct relay *relay)
+{
+    if (relay->ready_at == NULL) {
+        return;
+    }
+    *relay->ready_at = relay->next_ready;
+    if (relay->next_ready != NULL) {
+        relay->next_ready->ready_at = relay->ready_at;
+    } else {
+        link->ready_end = relay->ready_at;
+    }
+    relay->ready_at = NULL;
 }

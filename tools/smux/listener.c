@@ -16,8 +16,13 @@
 #include "socket_options.h"
 #include "values.h"
 
-/* Connections taken in one turn, so that a flood of them does not stop those that exist. */
-#define ACCEPTS_PER_TURN 16
+/* Connections taken in one turn, so that a flood of them does not stop those that exist: none after
+ * this time, but one in any case. */
+#define ACCEPT_TURN_NS 60000u
+
+/* Sessions whose end takes more than a turn, and how many of these there may be before others begin: who
+ * lets sessions die faster than they can be buried has to wait. */
+#define ENDING_MAX 4
 
 /* How long accepting pauses when descriptors or memory have run out. */
 #define PAUSE_MS 100
@@ -68,10 +73,14 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct listener_socket *socket = poll->data;
     struct listener *listener = socket->listener;
+    uint64_t begin_ns = uv_hrtime();
 
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN && listener->open && !listener->paused; i++) {
+    if (listener->app->turn.ending > ENDING_MAX) {
+        return; /* the next turn comes at once */
+    }
+    do {
         int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             listener->accepted(listener, fd);
@@ -81,7 +90,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             listener->pause_told = false; /* all that waited have been served */
             return;
         } /* anything else concerns one connection that is gone again */
-    }
+    } while (listener->open && !listener->paused && uv_hrtime() - begin_ns < ACCEPT_TURN_NS);
 }
 
 static void listener_watch(struct listener *listener, bool on)

@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "link.h"
+#include "link_work.h"
 #include "log.h"
 #include "relay_move.h"
 #include "socket_options.h"
@@ -207,22 +208,28 @@ static void relay_conclude(struct relay *relay)
     }
 }
 
-/* Waits for what is missing, or ends. */
-static void relay_settle(struct relay *relay)
+/* Watches the local side for what is missing. */
+static void relay_watch(struct relay *relay)
 {
     unsigned watch = 0;
 
-    if (relay->up != HALF_OPEN && relay->down != HALF_OPEN) {
-        relay_conclude(relay);
-        return;
-    }
     if (relay->up == HALF_OPEN && !relay->up_waits) {
         watch |= ENDPOINT_READABLE;
     }
     if (relay->down_waits) {
         watch |= ENDPOINT_WRITABLE;
     }
-    endpoint_watch(&relay->local, watch);
+    endpoint_watch(&relay->local, watch & ~relay->ready);
+}
+
+/* Waits for what is missing, or ends. */
+static void relay_settle(struct relay *relay)
+{
+    if (relay->up != HALF_OPEN && relay->down != HALF_OPEN) {
+        relay_conclude(relay);
+        return;
+    }
+    relay_watch(relay);
     if (!uv_is_active((uv_handle_t *)&relay->timer)) {
         relay_arm_timer(relay);
     }
@@ -251,6 +258,18 @@ static void on_local_ready(struct endpoint *local, unsigned events)
 {
     struct relay *relay = (struct relay *)(void *)((char *)local - offsetof(struct relay, local));
 
+    relay->ready |= events;
+    link_work_take_up_local(relay->link, relay);
+    if (relay->ready != 0 && !relay_is_over(relay)) {
+        relay_watch(relay); /* not to be told again in every turn until it is served */
+    }
+}
+
+void relay_serve_local(struct relay *relay)
+{
+    unsigned events = relay->ready;
+
+    relay->ready = 0;
     relay_step(relay, (events & ENDPOINT_READABLE) != 0, (events & ENDPOINT_WRITABLE) != 0);
 }
 

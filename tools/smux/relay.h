@@ -63,8 +63,11 @@ struct relay {
     enum relay_half up;
     enum relay_half down;
     bool joined;
-    bool up_waits;   /* for room in the send queue */
-    bool down_waits; /* for room in the socket, or for the next turn */
+    bool up_waits;            /* for room in the send queue */
+    bool down_waits;          /* for room in the socket, or for the next turn */
+    unsigned ready;           /* enum endpoint_event: told by the local side, not served yet */
+    struct relay *next_ready; /* in link->ready */
+    struct relay **ready_at;  /* NULL when it is not there */
     unsigned open_handles;
     char peer[ADDRESS_TEXT]; /* the local side, for the log */
 };
@@ -81,6 +84,9 @@ void relay_join_stdio(struct relay *relay);
 
 /* Connects to a target and joins that. */
 void relay_dial(struct relay *relay, const struct address *target);
+
+/* Handles what its local side is ready for. */
+void relay_serve_local(struct relay *relay);
 
 /* Handles events of its stream (enum smux_event). */
 void relay_on_event(struct relay *relay, unsigned events);
