@@ -1,7 +1,8 @@
 """The outcome of many cases as a Markdown table: a row for each attack, a column for each victim.
 
 A cell has the worse figures of the two versions: how the session ended; how much the process grew,
-and for the session API the largest heap of a session; the client's p99 without and during the attack.
+and for the session API the largest heap of a session; the client's p99 without, beside and during the
+attack, see _case.py.
 What does not keep the limits of libsmux is in bold letters."""
 from _case import MIB
 
@@ -42,4 +43,4 @@ def memory(cases):
 
 def latency(cases):
     worst = max(cases, key=lambda case: case.during["p99"])
-    return f"{worst.before['p99']:.2f} → {worst.during['p99']:.2f} ms"
+    return worst.times()

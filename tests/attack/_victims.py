@@ -21,6 +21,9 @@ TOOL = os.environ.get("SMUX_TOOL", "build/dev/bin/smux")
 GO_DIR = os.environ.get("SMUX_INTEROP_DIR", "build/dev/interop")
 PATIENCE = 20  # seconds in which a living process answers
 FIXED_WINDOW = 65536  # where windows must not follow the traffic
+# These make thousands of connections a second, so that the kernel's search for a free port would be
+# measured, which every connection to that target has to wait for: their target is a Unix socket.
+USES_UP_PORTS = {"open-close"}
 TIMEOUT_MS = 300  # of frames and stalled output, where that is the end of an attack [FRM-11, L11]
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -139,7 +142,9 @@ class ToolVictim(Child):
     name = "tool"
 
     def __init__(self, version, attack):
-        self.target = Child(ATTACK, "target")
+        self.place = tempfile.TemporaryDirectory(prefix="smux-attack-")
+        self.target = Child(ATTACK, "target", *([f"unix:{self.place.name}/target"]
+                                                if attack["name"] in USES_UP_PORTS else []))
         target = self.target.read().split()[1]
         self.log = tempfile.NamedTemporaryFile("r", prefix="smux-attack-")
         super().__init__(TOOL, "server", "-l", "127.0.0.1:0", "-t", target, "--smuxver", version,
@@ -193,6 +198,7 @@ class ToolVictim(Child):
     def kill(self):
         super().kill()
         self.target.kill()
+        self.place.cleanup()
         self.log.close()
 
 

@@ -4,8 +4,8 @@
 ctest-timeout: 300
 ctest-serial
 
-usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go] 
-                  [--versions some|all|high] [--table] [NAME...]
+usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go]
+                  [--versions some|all|high] [--reference] [--table] [NAME...]
 """
 import argparse
 import concurrent.futures
@@ -32,6 +32,9 @@ def parse():
     parser.add_argument("--versions", choices=("some", "all", "high"), default="some",
                         help="high: only the higher one of each attack; some: that for all victims "
                         "but session (some)")
+    parser.add_argument("--reference", action="store_true",
+                        help="compare the client's times with those while another victim is attacked; "
+                        "the victims have a processor of their own")
     parser.add_argument("--table", action="store_true",
                         help="print the outcome as a Markdown table as well")
     parser.add_argument("names", nargs="*", help="attacks; all when none is given")
@@ -73,16 +76,16 @@ def tell(case):
     print(f"{verdict:4} {case.name} [{case.attack['clauses']}] {text}{tries}", flush=True)
 
 
-def perform(case, seconds):
-    case.run(seconds)
+def perform(case, options):
+    case.run(options.seconds, reference=options.reference, apart=options.reference)
     if not case.only_late():
         tell(case)
 
 
-def perform_alone(case, seconds):
-    """What was late while other cases used the machine, too."""
+def perform_alone(case, options):
+    """What was late while other cases used the machine, too, is compared with the reference."""
     while case.only_late() and case.tries < TRIES:
-        case.run(seconds)
+        case.run(options.seconds, reference=True, apart=options.reference)
     tell(case)
 
 
@@ -95,10 +98,10 @@ def main():
     begin = time.monotonic()
     cases = plan(options)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for done in [pool.submit(perform, case, options.seconds) for case in cases]:
+        for done in [pool.submit(perform, case, options) for case in cases]:
             done.result()
     for case in [case for case in cases if case.only_late()]:
-        perform_alone(case, options.seconds)
+        perform_alone(case, options)
     failed = sum(bool(case.complaints) for case in cases)
     if options.table:
         print(render(cases))

@@ -35,7 +35,7 @@ int main(int argc, char **argv)
         return victim_main(argc - 2, argv + 2);
     }
     if (strcmp(command, "target") == 0) {
-        return target_main();
+        return target_main(argc - 2, argv + 2);
     }
     if (strcmp(command, "honest") == 0) {
         return honest_main(argc - 2, argv + 2);
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: attack list\n"
                     "       attack run NAME ADDRESS VERSION SECONDS\n"
                     "       attack victim VERSION [FRAME_TIMEOUT_MS [WINDOW]]\n"
-                    "       attack target\n"
+                    "       attack target [ADDRESS]\n"
                     "       attack honest ADDRESS VERSION\n");
     return 2;
 }

@@ -52,14 +52,14 @@ static void close_fd(void *item)
     close(item_fd(item));
 }
 
-int target_main(void)
+int target_main(int argc, char **argv)
 {
     static const struct app_ops ops = {read_fd, write_fd, shutdown_fd, close_fd};
     static struct app app;
     int size = BUFFER;
     int listener, fd;
-    char address[64];
-    if (smux_listen("127.0.0.1:0", &listener) != SMUX_OK) {
+    char address[128];
+    if (smux_listen(argc > 0 ? argv[0] : "127.0.0.1:0", &listener) != SMUX_OK) {
         return 1;
     }
     setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);

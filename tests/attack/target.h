@@ -1,10 +1,10 @@
 /*
- * target.h - the application of a victim behind plain TCP connections: where the tunnel leads.
+ * target.h - the application of a victim behind plain connections: where the tunnel leads.
  */
 #ifndef ATTACK_TARGET_H
 #define ATTACK_TARGET_H
 
-/** Serves until standard input ends. Returns the exit code. */
-int target_main(void);
+/** Serves at an address, or any port of 127.0.0.1, until standard input ends. Returns the exit code. */
+int target_main(int argc, char **argv);
 
 #endif
