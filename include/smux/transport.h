@@ -60,9 +60,9 @@ struct smux_transport_ops {
     /** May be NULL. Returns the text of the last failure for messages, such as "Connection reset
      *  by peer". Static or owned by ctx. */
     const char *(*error)(void *ctx);
-    /** May be NULL. As readv, but waits for data, 5 ms at least and some 10 ms at most; SMUX_EAGAIN
-     *  when none came, or at once if this transport cannot wait. Saves a poll for each message of a
-     *  conversation; blocking calls only. */
+    /** May be NULL. As readv, and never at the same time, but waits for data: some milliseconds, 20
+     *  at most, or until a signal comes. Without data SMUX_EAGAIN, and then there was none to read.
+     *  Saves a poll for each message of a conversation; blocking calls only. */
     int (*readv_wait)(void *ctx, const struct smux_iov *iov, int n, size_t *out_len);
 };
 
@@ -74,7 +74,7 @@ struct smux_transport {
 
 /**
  * Makes a transport of one or two descriptors, which it then owns and sets non-blocking. A session
- * with blocking calls may set a socket blocking again, with SO_RCVTIMEO of 5 ms.
+ * with blocking calls may set a socket blocking again, with SO_RCVTIMEO.
  * TCP sockets get TCP_NODELAY and, where it exists, TCP_NOTSENT_LOWAT of 128 KiB. For sockets
  * SIGPIPE is suppressed; a program that uses pipes should ignore SIGPIPE itself.
  *

@@ -35,7 +35,7 @@
 #define BATCH         64   /* events taken at once */
 #define LOOK_US       5000 /* between two looks at the list */
 #define LEASE_LOOK_US 1000 /* the same while a reader is away with the receiver's role */
-#define MAX_TRUST     3    /* this interval doubles so often, while the reader comes back */
+#define MAX_TRUST     2    /* this interval doubles so often, while the reader comes back */
 #define SOON_US       1000 /* until output that waits is sent */
 #define SPACING_US    50   /* between two looks at sessions with output of small writes, at least */
 #define ROW_LOOK_US   100  /* and at most */
@@ -116,8 +116,8 @@ static void background_set_look(uint64_t *time_us, uint64_t at_us)
     }
 }
 
-/* Until the next look. A holder of the role who has always come back is trusted longer: each look
- * costs a conversation two switches of threads. */
+/* Until the next look. A holder of the role who has always come back is trusted longer, while nobody
+ * else waits for data: each look costs a conversation two switches of threads. */
 static uint64_t background_interval(const smux_session *session)
 {
     const struct smux__served *served = &session->served;
@@ -415,7 +415,11 @@ static void serve_settle(smux_session *session)
     served->owed = SMUX__NOW;
     served->told = SMUX__NOW;
     served->seen_turn = session->turn;
-    served->trust = !active ? 0 : served->trust < MAX_TRUST ? served->trust + 1 : MAX_TRUST;
+    if (!active || !smux__waiters_only_accept(session)) {
+        served->trust = 0;
+    } else if (served->trust < MAX_TRUST) {
+        served->trust++;
+    }
     served->lease_told = smux__waiters_are_leased(session) || (served->lease_told && active);
     if (session->starved || served->lease_told) {
         background_attend(session);

@@ -18,7 +18,8 @@
  *
  * The reader that all data is for keeps the receiver's role while it is away with some: a lease.
  * Waking another thread for a few microseconds each time would cost more than the data itself. The
- * background sees to it that a lease ends when its holder does not come back within a millisecond.
+ * background sees to it that a lease ends when its holder does not come back within a millisecond,
+ * or within 4 when it has always come back and others wait for new streams only.
  *
  * A call that must wait takes the roles that are free and does the work of the session until its
  * own condition holds; others that wait sleep. A caller who only leaves something to send becomes
@@ -307,6 +308,9 @@ bool smux__waiters_are_leased(smux_session *session);
 /* Notes whose reader gets data, and that a stream has no reader any more. */
 void smux__waiters_note_regular(smux_session *session, const smux_stream *stream);
 void smux__waiters_forget_regular(smux_session *session, const smux_stream *stream);
+
+/* Tells whether those that sleep wait for new streams only. */
+bool smux__waiters_only_accept(const smux_session *session);
 
 /* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
 void smux__waiters_find_heir(smux_session *session);

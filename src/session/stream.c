@@ -126,8 +126,8 @@ static int read_now(smux_stream *stream, void *buf, size_t len, size_t *out_len)
     return status;
 }
 
-/* Waits until nobody receives into the memory of this call any more: one read that does not
- * block. */
+/* Waits until nobody receives into the memory of this call any more: one read, which
+ * may wait for some milliseconds. */
 static void read_reclaim(struct smux__waiter *waiter)
 {
     while (waiter->session->posted == waiter) {

@@ -152,6 +152,17 @@ static void waiter_give_lease(struct smux__waiter *waiter)
 
 /* --- heirs --------------------------------------------------------------------------------- */
 
+bool smux__waiters_only_accept(const smux_session *session)
+{
+    for (struct smux__node *node = session->sleepers; node != NULL;
+         node = smux__ring_next(session->sleepers, node)) {
+        if (waiter_of_sleeper(node)->kind != SMUX__WAIT_ACCEPT) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void smux__waiters_find_heir(smux_session *session)
 {
     if (session->receiver != NULL || session->heir != NULL || session->sleepers == NULL ||
@@ -475,8 +486,8 @@ static bool waiter_spin(struct smux__waiter *waiter, uint64_t deadline_us)
     return false;
 }
 
-/* Longer than a read waits. So late timers may be, of which none is that short. */
-#define READ_WAIT_US 10000
+/* A read waits no longer. So late timers may be, of which none is that short. */
+#define READ_WAIT_US 20000
 
 /* A read that waits saves the poll, an eighth of a short round trip. But nothing else than data wakes
  * it, so that all else comes some milliseconds late: it is for conversations, while nothing is due. */
@@ -487,7 +498,7 @@ static bool waiter_may_wait_in_read(const struct smux__waiter *waiter, uint64_t 
 
     return session->prompt && !session->fast && !waiter->fired && session->receiver == waiter &&
            session->sender != waiter && waiter->kind == SMUX__WAIT_READ &&
-           session->transport.ops->readv_wait != NULL && smux__io_can_receive(session) &&
+           smux__io_can_receive(session) && session->transport.ops->readv_wait != NULL &&
            now_us + READ_WAIT_US <= deadline_us && now_us < smux_engine_deadline(session->engine);
 }
 

@@ -30,8 +30,9 @@
  *  the caller, few enough that a late small frame does not wait behind megabytes. */
 #define FD_NOTSENT_LOWAT (128 * 1024)
 
-/** How long fd_readv_wait() waits; the clock of the kernel may make it 10 ms. */
-#define FD_WAIT_US 5000
+/** How long fd_readv_wait() waits. The kernel counts its own ticks and begins with the next one, so
+ *  that it is up to two of 4 ms, or of 10 ms. */
+#define FD_WAIT_US 1000
 
 /** Vectors in one system call; the limit of Linux and the BSDs. More are left for the next. */
 #define FD_IOV_MAX 1024
@@ -91,6 +92,7 @@ static int fd_read(struct fd_transport *t, const struct smux_iov *iov, int n, in
     do {
         len = t->reads_from_socket ? fd_recv(t, iov, count, flags)
                                    : smux__sys.readv(t->read_fd, (const struct iovec *)iov, count);
+        flags |= MSG_DONTWAIT; /* a wait that a signal interrupts is over */
     } while (len < 0 && errno == EINTR);
     if (len < 0) {
         return fd_failure(t);
@@ -105,22 +107,23 @@ static int fd_readv(void *ctx, const struct smux_iov *iov, int n, size_t *out_le
 }
 
 /** From now on a call on the read descriptor waits unless it is told not to, as all others are. */
-static bool fd_make_waiting(struct fd_transport *t)
+static void fd_make_waiting(struct fd_transport *t)
 {
     struct timeval limit = {.tv_usec = FD_WAIT_US};
 
-    t->waits =
-        t->reads_from_socket &&
-        smux__sys.setsockopt(t->read_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
-        smux__sys_set_nonblocking(t->read_fd, false) == 0;
-    return t->waits;
+    if (smux__sys.setsockopt(t->read_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0) {
+        t->waits = smux__sys_set_nonblocking(t->read_fd, false) == 0;
+    }
 }
 
 static int fd_readv_wait(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
 {
     struct fd_transport *t = ctx;
 
-    return t->waits || fd_make_waiting(t) ? fd_read(t, iov, n, 0, out_len) : SMUX_EAGAIN;
+    if (!t->waits) {
+        fd_make_waiting(t);
+    }
+    return fd_read(t, iov, n, t->waits ? 0 : MSG_DONTWAIT, out_len);
 }
 
 static ssize_t fd_send(const struct fd_transport *t, const struct smux_iov *iov, int n)
@@ -224,17 +227,12 @@ static const char *fd_error(void *ctx)
 #endif
 }
 
-static const struct smux_transport_ops fd_ops = {
-    .readv = fd_readv,
-    .writev = fd_writev,
-    .shutdown = fd_shutdown,
-    .close = fd_close,
-    .fd = fd_descriptor,
-    .address = fd_address,
-    .rtt_us = fd_rtt_us,
-    .error = fd_error,
-    .readv_wait = fd_readv_wait,
-};
+#define FD_OPS                                                                                     \
+    .readv = fd_readv, .writev = fd_writev, .shutdown = fd_shutdown, .close = fd_close,            \
+    .fd = fd_descriptor, .address = fd_address, .rtt_us = fd_rtt_us, .error = fd_error
+
+static const struct smux_transport_ops fd_ops = {FD_OPS};
+static const struct smux_transport_ops fd_ops_of_socket = {FD_OPS, .readv_wait = fd_readv_wait};
 
 /** Tells whether a descriptor can be used in a direction, and whether it is a socket. */
 static bool fd_check(int fd, int wrong_mode, bool *out_socket)
@@ -291,7 +289,7 @@ int smux_transport_fd(int read_fd, int write_fd, struct smux_transport *out_tran
     if (writes_socket) {
         fd_tune(write_fd);
     }
-    out_transport->ops = &fd_ops;
+    out_transport->ops = reads_socket ? &fd_ops_of_socket : &fd_ops;
     out_transport->ctx = t;
     return SMUX_OK;
 }
