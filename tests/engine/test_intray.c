@@ -112,6 +112,35 @@ START_TEST(BKT_2_a_stream_that_nobody_reads_does_not_keep_the_memory_of_others)
 }
 END_TEST
 
+/* What lies beside its piece is of a stream that is gone, and of others that have read that and have
+ * more. */
+START_TEST(only_what_is_unread_gives_way)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    read_piece(&w, streams[3]);
+    wire_fin(&w, id_of(3));
+    expect_status(&w, streams[3], SMUX_EOF);
+    smux_estream_close(w.engine, streams[3]);
+    wire_skip(&w);
+    read_piece(&w, streams[1]);
+    for (unsigned i = 0; i < 200; i++) {
+        wire_psh(&w, id_of(1), PIECE);
+        read_piece(&w, streams[2]);
+        wire_psh(&w, id_of(2), PIECE);
+        read_piece(&w, streams[1]);
+    }
+    read_piece(&w, streams[2]);
+    ck_assert_uint_le(charge(&w), 4 * PIECE);
+    read_piece(&w, streams[0]);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(frames_of_several_streams_are_news_in_their_order)
 {
     smux_estream *streams[STREAMS];
@@ -289,6 +318,98 @@ START_TEST(without_memory_small_frames_abort_their_stream)
 }
 END_TEST
 
+START_TEST(without_memory_for_many_a_frame_takes_some_for_itself)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    fail_from_now_on(&w);
+    w.heap.fail_on = false;
+    wire_psh(&w, id_of(0), PIECE);
+    ck_assert_uint_eq(w.heap.failures, 1);
+    ck_assert_uint_le(charge(&w), 4 * PIECE);
+    read_piece(&w, streams[0]);
+    wire_stop(&w);
+}
+END_TEST
+
+/* There is memory for the record of a stream that has data, and then none for these. */
+START_TEST(without_memory_a_piece_does_not_move)
+{
+    smux_estream *streams[STREAMS];
+    struct smux_iov iov;
+    struct wire w;
+    int n = 1;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    fail_from_now_on(&w);
+    w.heap.fail_at++;
+    ck_assert_int_eq(smux_estream_peek(w.engine, streams[0], &iov, 1, &n), SMUX_ENOMEM);
+    ck_assert_int_eq(n, 0);
+    read_piece(&w, streams[1]);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(without_memory_a_truncated_stream_stays_truncated)
+{
+    smux_estream *streams[STREAMS];
+    struct smux_iov iov;
+    struct wire w;
+    int n = 1;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    fail_from_now_on(&w);
+    smux_engine_recv_eof(w.engine, w.now);
+    ck_assert_int_eq(smux_estream_peek(w.engine, streams[0], &iov, 1, &n), SMUX_ETRUNCATED);
+    ck_assert_int_eq(n, 0);
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], 0);
+    read_piece(&w, streams[1]);
+    wire_stop(&w);
+}
+END_TEST
+
+/* A frame whose header came alone cannot stand behind what its stream has. */
+START_TEST(without_memory_the_payload_of_a_frame_is_dropped)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    fail_from_now_on(&w);
+    wire_header(&w, CMD_PSH, PIECE, id_of(0));
+    expect_status(&w, streams[0], SMUX_ENOMEM);
+    static const uint8_t payload[PIECE];
+    wire_feed(&w, payload, sizeof(payload));
+    ck_assert_uint_eq(wire_stats(&w).payload_discarded, PIECE);
+    read_piece(&w, streams[1]);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(BKT_4_a_small_frame_is_read_while_reading_pauses)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 1, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    while (smux_engine_wants_read(w.engine)) {
+        wire_psh(&w, id_of(0), 65535);
+    }
+    for (unsigned i = 1; i < STREAMS; i++) {
+        read_piece(&w, streams[i]);
+    }
+    ck_assert_uint_eq(wire_stats(&w).receive_pauses, 1);
+    wire_stop(&w);
+}
+END_TEST
+
 /* One frame after the other for a stream that is read, while others have something unread. Ends before
  * frame `n`, or, if that is 0, when the others have given way; returns how many frames came. */
 static unsigned press(struct wire *w, smux_estream *streams[STREAMS], unsigned n)
@@ -349,6 +470,7 @@ int main(void)
 
     tcase_add_loop_test(tc, BKT_2_frames_that_came_together_share_their_memory, 0, 2);
     tcase_add_test(tc, BKT_2_a_stream_that_nobody_reads_does_not_keep_the_memory_of_others);
+    tcase_add_test(tc, only_what_is_unread_gives_way);
     add_every_split(tc, frames_of_several_streams_are_news_in_their_order);
     add_every_split(tc, a_stream_that_is_closed_takes_only_its_own_news_along);
     add_every_split(tc, more_for_a_stream_stands_behind_what_it_has);
@@ -357,6 +479,11 @@ int main(void)
     add_every_split(tc, a_stream_that_ends_gives_its_part_back);
     add_every_split(tc, a_loan_and_a_small_frame_do_not_mind_each_other);
     tcase_add_test(tc, without_memory_small_frames_abort_their_stream);
+    tcase_add_test(tc, without_memory_for_many_a_frame_takes_some_for_itself);
+    tcase_add_test(tc, without_memory_a_piece_does_not_move);
+    tcase_add_test(tc, without_memory_a_truncated_stream_stays_truncated);
+    tcase_add_test(tc, without_memory_the_payload_of_a_frame_is_dropped);
+    tcase_add_test(tc, BKT_4_a_small_frame_is_read_while_reading_pauses);
     tcase_add_test(tc, without_memory_what_must_give_way_is_aborted);
     add_every_split(tc, BKT_4_a_throttled_session_takes_no_more_for_small_frames);
     suite_add_tcase(suite, tc);
