@@ -12,6 +12,7 @@
  *
  * ctest-timeout: 600
  */
+#include "support/inside.h"
 #include "support/must.h"
 #include "support/seeds.h"
 #include "support/suite.h"
@@ -48,8 +49,11 @@ struct hostile {
     struct bytes taken; /* by the engine and not yet looked at */
     size_t body_left;   /* of the frame that is looked at */
     uint32_t body_id;
-    uint64_t hash; /* of the trace */
-    bool wild;     /* the peer violates the protocol, so the session dies soon */
+    uint64_t hash;     /* of the trace */
+    bool wild;         /* the peer violates the protocol, so the session dies soon */
+    bool attends;      /* the application asks for all events, and reads what they tell */
+    bool bursts;       /* small frames of several streams come together */
+    bool shared_input; /* they waited in the in-tray (intray.h) */
     struct rng rng;
     struct smux_config config;
     smux_estream *handles[HANDLES];
@@ -199,12 +203,33 @@ static void feed_psh(struct hostile *h, uint32_t id, size_t len)
     }
 }
 
+/* Small frames of streams one after the other, in one piece. */
+static void feed_burst(struct hostile *h)
+{
+    uint32_t id = any_id(h);
+    unsigned n = rng_between(&h->rng, 2, 12);
+
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = rng_between(&h->rng, 1, 600);
+        uint8_t header[FRAME_HEADER];
+
+        bytes_put(&h->w.in, header,
+                  put_header(header, h->w.version, CMD_PSH, (unsigned)len, (id + i) % IDS));
+        bytes_put(&h->w.in, payload + rng_below(&h->rng, sizeof(payload) - 65536), len);
+    }
+    wire_push(&h->w);
+}
+
 static void feed_some(struct hostile *h)
 {
     uint32_t id = any_id(h);
 
     if (bytes_len(&h->w.in) > 0) { /* paused: the peer goes on later */
         wire_push(&h->w);
+        return;
+    }
+    if (h->bursts && rng_chance(&h->rng, 30)) {
+        feed_burst(h);
         return;
     }
     switch (rng_below(&h->rng, 40)) {
@@ -346,6 +371,23 @@ static void take_up(struct hostile *h, uint32_t slot, int status)
     begin_reading(h, slot);
 }
 
+/* Takes all news, and reads what there is. */
+static void attend(struct hostile *h)
+{
+    unsigned events;
+    smux_estream *stream;
+
+    while ((stream = smux_engine_next_ready(h->w.engine, &events)) != NULL) {
+        for (uint32_t slot = 0; slot < HANDLES; slot++) {
+            bool waits = h->posted != NULL && h->post == slot;
+
+            if (h->handles[slot] == stream && !waits && (events & SMUX_EVENT_READABLE) != 0) {
+                read_some(h, slot, sizeof(h->buf));
+            }
+        }
+    }
+}
+
 static void use_session(struct hostile *h)
 {
     uint32_t slot = rng_below(&h->rng, HANDLES);
@@ -358,7 +400,9 @@ static void use_session(struct hostile *h)
     } else {
         take_up(h, slot, smux_engine_open(h->w.engine, &h->handles[slot]));
     }
-    if (rng_chance(&h->rng, 30)) {
+    if (h->attends) {
+        attend(h);
+    } else if (rng_chance(&h->rng, 30)) {
         (void)smux_engine_next_ready(h->w.engine, &events);
     }
     if (rng_chance(&h->rng, 1) && rng_chance(&h->rng, 20)) {
@@ -386,6 +430,11 @@ static void choose_config(struct hostile *h)
     c->keepalive_interval_ms = rng_chance(&h->rng, 50) ? SMUX_OFF : 1000;
     c->stall_timeout_ms = rng_chance(&h->rng, 50) ? 0 : 1000;
     c->max_unanswered_opens = rng_chance(&h->rng, 70) ? 0 : rng_log(&h->rng, 1, 5);
+    if (h->bursts) {
+        c->max_receive_buffer = rng_between(&h->rng, 1 << 18, 4 << 20);
+        c->max_stream_buffer = rng_log(&h->rng, 2048, 1 << 18);
+        c->accept_backlog = 20;
+    }
     c->glitch_burst = rng_chance(&h->rng, 50) ? SMUX_OFF : rng_log(&h->rng, 100, 10000);
     c->allow_any_parity = rng_chance(&h->rng, 30);
 }
@@ -422,6 +471,7 @@ static void check(struct hostile *h)
     must(stats.receive_buffer <= (uint64_t)c->max_receive_buffer + 65534 + 33000,
          "I3: %u bytes charged to a budget of %u", (unsigned)stats.receive_buffer,
          (unsigned)c->max_receive_buffer);
+    h->shared_input = h->shared_input || inside_shares_input(h->w.engine);
     must(stats.backlog_now <= c->accept_backlog, "I11: %u streams wait",
          (unsigned)stats.backlog_now);
 }
@@ -486,7 +536,8 @@ static void finish(struct hostile *h)
     bytes_free(&h->taken);
 }
 
-static uint64_t run_and_hash(uint64_t seed)
+/* Runs one seed. Tells whether small frames that came together waited to be read. */
+static bool run_hostile(uint64_t seed, uint64_t *out_hash)
 {
     static struct hostile hostile;
     struct hostile *h = &hostile;
@@ -494,6 +545,8 @@ static uint64_t run_and_hash(uint64_t seed)
     memset(h, 0, sizeof(*h));
     rng_seed(&h->rng, seed);
     h->wild = rng_chance(&h->rng, 20);
+    h->bursts = rng_chance(&h->rng, 70);
+    h->attends = rng_chance(&h->rng, 70);
     choose_config(h);
     wire_start(&h->w, rng_chance(&h->rng, 70) ? SMUX_SERVER : SMUX_CLIENT, &h->config,
                rng_chance(&h->rng, 60) ? FEED_RANDOM : FEED_WHOLE);
@@ -523,12 +576,15 @@ static uint64_t run_and_hash(uint64_t seed)
         note(h);
     }
     finish(h);
-    return h->hash;
+    *out_hash = h->hash;
+    return h->shared_input;
 }
 
 static void run(uint64_t seed)
 {
-    (void)run_and_hash(seed);
+    uint64_t hash;
+
+    (void)run_hostile(seed, &hash);
 }
 
 START_TEST(hostile_frames_and_random_calls_do_no_harm)
@@ -540,13 +596,27 @@ END_TEST
 START_TEST(I15_same_seed_same_trace)
 {
     uint64_t seeds = seeds_total() / 100 + 1;
+    uint64_t first, second;
 
     for (uint64_t seed = 0; seed < seeds; seed++) {
-        uint64_t first = run_and_hash(seed);
-
-        ck_assert_msg(first == run_and_hash(seed), "SEED=%llu: two runs differ",
-                      (unsigned long long)seed);
+        (void)run_hostile(seed, &first);
+        (void)run_hostile(seed, &second);
+        ck_assert_msg(first == second, "SEED=%llu: two runs differ", (unsigned long long)seed);
     }
+}
+END_TEST
+
+/* What never gets there is tried by none of the others. */
+START_TEST(frames_share_the_intray_in_a_third_of_the_sessions)
+{
+    const unsigned seeds = 300;
+    unsigned n = 0;
+    uint64_t hash;
+
+    for (uint64_t seed = 0; seed < seeds; seed++) {
+        n += run_hostile(seed, &hash);
+    }
+    ck_assert_uint_ge(n, seeds / 3);
 }
 END_TEST
 
@@ -577,6 +647,7 @@ int main(void)
     } else {
         tcase_add_loop_test(tc, hostile_frames_and_random_calls_do_no_harm, 0, BATCHES);
         tcase_add_test(tc, I15_same_seed_same_trace);
+        tcase_add_test(tc, frames_share_the_intray_in_a_third_of_the_sessions);
     }
     suite_add_tcase(suite, tc);
     return suite_main(suite);

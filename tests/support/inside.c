@@ -21,6 +21,11 @@ bool inside_has(smux_engine *engine, uint32_t id)
     return smux__stream_find(engine, id) != NULL;
 }
 
+bool inside_shares_input(const smux_engine *engine)
+{
+    return engine->intray.n > 0;
+}
+
 void inside_stream(smux_engine *engine, uint32_t id, uint64_t sent, uint64_t received)
 {
     struct smux_estream *stream = smux__stream_find(engine, id);

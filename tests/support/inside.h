@@ -1,11 +1,12 @@
 /*
- * inside.h - the one helper that knows the inside of an engine, for two purposes that the public
- * interface cannot serve:
+ * inside.h - the one helper that knows the inside of an engine, for purposes that the public interface
+ * cannot serve:
  *
  *   - counters near 2^32, where no test has the time to get them. Both ends must be moved by the
  *     same numbers, while nothing is under way.
  *   - comparing two engines by their memory: what is left of the past and has no effect on what
  *     comes must be left out.
+ *   - whether a test comes by what it is there for, where that shows outside by nothing.
  */
 #ifndef SUPPORT_INSIDE_H
 #define SUPPORT_INSIDE_H
@@ -22,6 +23,9 @@ void inside_output(smux_engine *engine, uint64_t len);
 
 /** Tells whether a stream is in the table. */
 bool inside_has(smux_engine *engine, uint32_t id);
+
+/** Tells whether small frames that came together wait to be read (intray.h). */
+bool inside_shares_input(const smux_engine *engine);
 
 /** As if so many bytes had been sent on a stream, and acknowledged; received, and read. */
 void inside_stream(smux_engine *engine, uint32_t id, uint64_t sent, uint64_t received);

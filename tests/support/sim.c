@@ -36,6 +36,17 @@ static struct sim_end *random_end(struct sim *sim)
     return &sim->streams[rng_below(&sim->rng, total)].ends[rng_below(&sim->rng, 2)];
 }
 
+/* Most applications ask for events all the time, some now and then, some never. Who acts by them has
+ * to ask in the end. */
+static void ask_for_events(struct sim *sim, unsigned side)
+{
+    bool must = sim->converging && sim->by_events;
+
+    if (must || rng_chance(&sim->rng, sim->event_percent)) {
+        sim_events(sim, side);
+    }
+}
+
 static void visit_some(struct sim *sim)
 {
     for (int i = 0; i < 8; i++) {
@@ -161,7 +172,7 @@ static void fault_step(struct sim *sim)
     uint32_t dice = rng_below(&sim->rng, 100);
 
     if (dice < 30) {
-        sim_events(sim, side);
+        ask_for_events(sim, side);
         visit_some(sim);
     } else if (dice < 52) {
         link_send(&sim->link, side);
@@ -171,7 +182,9 @@ static void fault_step(struct sim *sim)
         }
         link_deliver(&sim->link, side);
     } else if (dice < 86) {
-        sim_open(sim, side);
+        for (int i = 0; i < (sim->bursts ? 8 : 1); i++) {
+            sim_open(sim, side);
+        }
     } else if (dice < 91) {
         sim_accept(sim, side);
     } else if (dice < 98) {
@@ -217,7 +230,7 @@ static bool app_round(struct sim *sim)
             smux_engine_stats(sim->engine[side], &stats);
             backlog = i + 1 + (stats.backlog_now > 0);
         }
-        sim_events(sim, side);
+        ask_for_events(sim, side);
         if (rng_chance(&sim->rng, 5)) {
             sim_post_to_receiver(sim, side);
         }
@@ -404,7 +417,7 @@ static void free_all(struct sim *sim)
     link_free(&sim->link);
 }
 
-void sim_run(uint64_t seed, uint64_t *out_hash)
+bool sim_run(uint64_t seed, uint64_t *out_hash)
 {
     static struct sim sim;
     bool freed_early;
@@ -425,4 +438,5 @@ void sim_run(uint64_t seed, uint64_t *out_hash)
     }
     *out_hash = sim.link.hash;
     free_all(&sim);
+    return sim.shared_input;
 }

@@ -90,10 +90,12 @@ struct sim {
     struct sim_end *posted[2]; /**< the end whose memory is posted, a side */
     bool may_open[2];
 
-    bool priorities;   /**< applications set classes and weights at random */
-    bool by_events;    /**< applications act only when an event told them to */
-    bool no_memory;    /**< allocations fail: streams may fail, too */
-    bool may_stall;    /**< streams may be aborted for holding the budget */
+    bool priorities;        /**< applications set classes and weights at random */
+    bool by_events;         /**< applications act only when an event told them to */
+    bool bursts;            /**< small frames of many streams come together, with room for them */
+    uint32_t event_percent; /**< how often an application asks for events when it can */
+    bool no_memory;         /**< allocations fail: streams may fail, too */
+    bool may_stall;         /**< streams may be aborted for holding the budget */
     bool may_time_out; /**< short timeouts, long freezes, clocks that jump: the session may die */
     bool drains;       /**< one end begins a graceful end early */
     bool misuses;      /**< applications make calls that must be refused */
@@ -109,11 +111,13 @@ struct sim {
     uint64_t second;
     uint64_t moved; /**< grows with every bit of progress */
     uint64_t bytes_read;
+    bool shared_input; /**< small frames waited in the in-tray of an engine (intray.h) */
     uint8_t buf[65536];
 };
 
-/** Runs one seed; any violation fails the running test and names the seed. */
-void sim_run(uint64_t seed, uint64_t *out_hash);
+/** Runs one seed; any violation fails the running test and names the seed. Tells whether small frames
+ *  that came together waited to be read. */
+bool sim_run(uint64_t seed, uint64_t *out_hash);
 
 /* --- between the parts of the simulation --------------------------------------------------- */
 

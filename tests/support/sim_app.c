@@ -138,8 +138,10 @@ void sim_events(struct sim *sim, unsigned side)
     smux_estream *stream;
     unsigned events;
     uint32_t guard = 0;
+    bool some = !sim->converging && sim->event_percent < 100 && rng_chance(&sim->rng, 30);
+    uint32_t most = some ? rng_log(&sim->rng, 1, 30) : UINT32_MAX;
 
-    while ((stream = smux_engine_next_ready(sim->engine[side], &events)) != NULL) {
+    while (guard < most && (stream = smux_engine_next_ready(sim->engine[side], &events)) != NULL) {
         struct sim_end *end;
 
         memcpy(&end, smux_estream_user(stream), sizeof(end));

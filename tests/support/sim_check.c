@@ -3,6 +3,8 @@
  */
 #include "sim.h"
 
+#include "inside.h"
+
 /* Streams looked at after every step; with more of them they take turns. */
 #define LOOKS_A_STEP 32
 
@@ -101,6 +103,7 @@ static void check_engine(struct sim *sim, unsigned side)
 
     check_error(sim, side);
     smux_engine_stats(sim->engine[side], &stats);
+    sim->shared_input = sim->shared_input || inside_shares_input(sim->engine[side]);
     check_memory(sim, side, &stats);
     check_reading(sim, side, &stats);
     sim_check(sim, stats.streams_now == smux_engine_num_streams(sim->engine[side]),

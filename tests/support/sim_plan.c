@@ -90,19 +90,35 @@ static void plan_configs(struct sim *sim)
     }
 }
 
+/* Small frames of many streams that come together, and room for them. */
+static void plan_bursts(struct sim *sim)
+{
+    struct rng *rng = &sim->rng;
+
+    sim->bursts = rng_chance(rng, 50);
+    for (unsigned side = 0; sim->bursts && side < 2; side++) {
+        struct smux_config *c = &sim->config[side];
+
+        c->max_receive_buffer = rng_between(rng, 1 << 18, 4 << 20);
+        c->max_stream_buffer = pick(rng, 50, 0, rng_log(rng, 2048, 1 << 18));
+        c->max_frame_size = pick(rng, 50, 0, rng_log(rng, 10, 65535));
+    }
+}
+
 static void plan_link(struct sim *sim)
 {
     struct rng *rng = &sim->rng;
+    uint32_t least = sim->asleep || sim->bursts ? 1000 : 1;
 
     for (unsigned i = 0; i < 2; i++) {
         struct link_dir *dir = &sim->link.dirs[i];
 
-        dir->take = rng_log(rng, sim->asleep ? 1000 : 1, 65536);
-        dir->give = rng_log(rng, sim->asleep ? 1000 : 1, 65536);
+        dir->take = rng_log(rng, least, 65536);
+        dir->give = rng_log(rng, least, 65536);
         dir->latency_us = pick(rng, 40, 0, rng_log(rng, 1, 200000));
         dir->jitter_us = pick(rng, 70, 0, rng_log(rng, 1, 100000));
         dir->rate = pick(rng, 80, 0, rng_log(rng, sim->asleep ? 1 << 20 : 2000, 100000000));
-        dir->capacity = rng_log(rng, sim->asleep ? 65536 : 1, 1 << 20);
+        dir->capacity = rng_log(rng, sim->asleep ? 65536 : least, 1 << 20);
         if (rng_chance(rng, 8)) {
             dir->cut = CUT_RESET + rng_below(rng, 3);
             dir->cut_at = rng_log(rng, 1, 100000);
@@ -149,6 +165,10 @@ static void plan_end(struct sim *sim, struct sim_plan *plan, uint32_t scale)
     plan->read_percent = pick(rng, 20, 0, rng_between(rng, 1, 100));
     plan->lend_percent = pick(rng, 60, 0, rng_below(rng, 100));
     plan->post_percent = pick(rng, 60, 0, rng_below(rng, 100));
+    if (sim->bursts) { /* some writes, and each of them small */
+        plan->total = rng_log(rng, 1, scale < 4000 ? scale : 4000);
+        plan->write_chunk = 1 + plan->total / rng_between(rng, 1, 8);
+    }
     switch (rng_below(rng, 10)) {
     case 0:
         plan->finish = FINISH_ABORT;
@@ -163,8 +183,13 @@ static void plan_end(struct sim *sim, struct sim_plan *plan, uint32_t scale)
     }
 }
 
-static uint32_t plan_number(struct rng *rng)
+static uint32_t plan_number(struct sim *sim)
 {
+    struct rng *rng = &sim->rng;
+
+    if (sim->bursts) {
+        return rng_log(rng, 2, 30);
+    }
     if (rng_chance(rng, 2)) {
         return rng_chance(rng, 5) ? rng_between(rng, 300, 2000) : rng_between(rng, 100, 300);
     }
@@ -186,8 +211,8 @@ static void plan_ids(struct sim *sim)
 
 static void plan_numbers(struct sim *sim)
 {
-    sim->num_planned[0] = plan_number(&sim->rng);
-    sim->num_planned[1] = plan_number(&sim->rng);
+    sim->num_planned[0] = plan_number(sim);
+    sim->num_planned[1] = plan_number(sim);
     sim->first[1] = sim->num_planned[0];
     plan_ids(sim);
 }
@@ -326,6 +351,7 @@ void sim_plan(struct sim *sim)
 {
     rng_seed(&sim->rng, sim->seed);
     plan_configs(sim);
+    plan_bursts(sim);
     plan_numbers(sim);
     plan_sleep(sim);
     plan_engines(sim);
@@ -334,10 +360,12 @@ void sim_plan(struct sim *sim)
     plan_sleepers(sim);
     sim->priorities = rng_chance(&sim->rng, 50);
     sim->by_events = rng_chance(&sim->rng, 50);
+    sim->event_percent =
+        pick(&sim->rng, 60, 100, pick(&sim->rng, 30, 0, rng_below(&sim->rng, 100)));
     sim->drains = rng_chance(&sim->rng, 8);
     sim->misuses = rng_chance(&sim->rng, 10);
     sim->near_wrap = rng_chance(&sim->rng, 10);
-    sim->steps = rng_log(&sim->rng, 1, 400);
+    sim->steps = rng_log(&sim->rng, sim->bursts ? 50 : 1, 400);
     if (rng_chance(&sim->rng, 10) && !sim->near_wrap) {
         plan_memory(sim);
     }
