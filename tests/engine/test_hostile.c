@@ -40,6 +40,7 @@ struct arrivals {
 struct reading {
     uint64_t len;
     uint64_t begins; /* a bit a mark: it may have begun there, as all bytes so far say */
+    bool anywhere;   /* it was opened here while what had come before was not decoded */
 };
 
 struct hostile {
@@ -133,7 +134,7 @@ static void check_read(struct hostile *h, uint32_t slot, const uint8_t *data, si
         }
     }
     r->len += len;
-    must(a == NULL || a->num_marks == MAX_MARKS || r->begins != 0,
+    must(a == NULL || a->num_marks == MAX_MARKS || r->anywhere || r->begins != 0,
          "I1: stream %u: what is read after %llu bytes did not arrive so", (unsigned)id,
          (unsigned long long)r->len);
 }
@@ -156,7 +157,7 @@ static void begin_reading(struct hostile *h, uint32_t slot)
     const struct arrivals *a;
     uint32_t id = smux_estream_id(h->handles[slot]);
 
-    h->readings[slot] = (struct reading){0, 0};
+    h->readings[slot] = (struct reading){0};
     if (id < IDS) {
         a = &h->arrivals[id];
         h->readings[slot].begins =
@@ -365,10 +366,12 @@ static void take_up(struct hostile *h, uint32_t slot, int status)
         h->handles[slot] = NULL;
         return;
     }
-    if ((smux_estream_id(h->handles[slot]) & 1) == (h->w.role == SMUX_CLIENT)) {
+    bool ours = (smux_estream_id(h->handles[slot]) & 1) == (h->w.role == SMUX_CLIENT);
+    if (ours) {
         add_mark(h, smux_estream_id(h->handles[slot])); /* opened here, most often */
     }
     begin_reading(h, slot);
+    h->readings[slot].anywhere = ours && !smux_engine_wants_read(h->w.engine);
 }
 
 /* Takes all news, and reads what there is. */
