@@ -197,10 +197,10 @@ SMUX__LIST_FUNCTIONS(ready, ready)
 SMUX__LIST_FUNCTIONS(detached, detached)
 
 /* Pushes several at once: each but the first behind the one before, and then the last one. */
-static inline void smux__ready_chain(struct smux_estream *before, struct smux_estream *stream)
+static inline void smux__ready_chain(struct smux_estream *stream, struct smux_estream *next)
 {
-    before->ready.next = stream;
-    stream->ready.prev = before;
+    stream->ready.next = next;
+    next->ready.prev = stream;
 }
 
 static inline void smux__ready_end(struct smux__stream_list *list, struct smux_estream *last)
