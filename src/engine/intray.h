@@ -23,6 +23,8 @@
 #ifndef SMUX__INTRAY_H
 #define SMUX__INTRAY_H
 
+#include <assert.h>
+
 #include "chunk.h"
 #include "stream.h"
 
@@ -56,6 +58,7 @@ static inline void smux__intray_forget(struct smux_estream *stream)
 /* Returns the memory after the last piece. */
 static inline void smux__intray_end(struct smux__intray *intray, struct smux__pool *pool)
 {
+    assert(intray->chunk != NULL);
     smux__chunk_unref(pool, intray->chunk);
     intray->chunk = NULL;
 }
