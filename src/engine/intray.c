@@ -20,12 +20,13 @@ bool smux__intray_move(smux_engine *e, struct smux_estream *stream)
     return true;
 }
 
-/* The stream whose piece is the payload of a frame; NULL if that was read. */
+/* The stream whose piece is the payload of a frame, or the last part of it; NULL if that was read. */
 static struct smux_estream *owner_of(const smux_engine *e, const uint8_t *frame, uint32_t at)
 {
-    struct smux_estream *stream = smux__table_find(&e->table, smux__header_load(frame).id);
+    struct smux__header header = smux__header_load(frame);
+    struct smux_estream *stream = smux__table_find(&e->table, header.id);
     bool here = stream != NULL && smux__stream_is(stream, STREAM_IN_INTRAY) &&
-                stream->piece_at == at + SMUX__HEADER_LEN;
+                stream->piece_at - (at + SMUX__HEADER_LEN) < header.len;
 
     return here ? stream : NULL;
 }

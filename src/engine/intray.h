@@ -14,10 +14,10 @@
  * receive queues of its streams. That costs as much as these frames have saved, so it is put off until
  * twice as many had to go to a queue of their own for want of room: an application that reads a lot
  * of streams in its turn needs nothing of it. A piece also moves when more comes for its stream, or
- * when it is to be looked at where it lies.
+ * when it is to be looked at where it lies. A read that takes only its first part leaves the rest here.
  *
  * Invariants: while STREAM_IN_INTRAY is set, all that a stream has unread, `received - consumed`, is
- * the piece here, and its receive queue has no chunk. `n` streams have a piece; there is a chunk
+ * the piece here, the payload of one frame or the end of it, and its receive queue has no chunk. `n` streams have a piece; there is a chunk
  * exactly while n > 0, except inside of the functions that fill and clear it.
  */
 #ifndef SMUX__INTRAY_H

@@ -176,6 +176,19 @@ void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
     }
 }
 
+/* Reads the piece that a stream has in the in-tray, or the first part of it. */
+static SMUX__INLINE void read_piece(smux_engine *e, struct smux_estream *stream, void *buf,
+                                    uint32_t len)
+{
+    smux__copy(buf, smux__intray_piece(&e->intray, stream), len);
+    if (len == smux__stream_unread(stream)) {
+        smux__intray_leave(&e->intray, &e->pool, stream);
+    } else {
+        stream->piece_at += len;
+    }
+    was_taken(e, stream, len);
+}
+
 /* A read that is not as plain as nearly all of small frames are. */
 static SMUX__APART int read_at_length(smux_engine *e, struct smux_estream *stream, void *buf,
                                       size_t len, size_t *out_len)
@@ -186,15 +199,10 @@ static SMUX__APART int read_at_length(smux_engine *e, struct smux_estream *strea
     if (len == 0) {
         return SMUX_OK;
     }
-    if (smux__stream_is(stream, STREAM_IN_INTRAY) && n <= len) {
-        smux__copy(buf, smux__intray_piece(&e->intray, stream), n);
-        smux__intray_leave(&e->intray, &e->pool, stream);
-        was_taken(e, stream, n);
-        *out_len = n;
+    if (smux__stream_is(stream, STREAM_IN_INTRAY)) {
+        *out_len = n < len ? n : len;
+        read_piece(e, stream, buf, (uint32_t)*out_len);
         return SMUX_OK;
-    }
-    if (!smux__intray_move(e, stream)) {
-        smux__stream_lose_input(e, stream);
     }
     if (stream->traffic->in.len == 0) {
         return tell_read_status(e, stream);

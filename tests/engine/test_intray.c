@@ -54,6 +54,12 @@ static void read_piece(struct wire *w, smux_estream *stream)
     expect_read(w, stream, PIECE);
 }
 
+static void read_in_two(struct wire *w, smux_estream *stream)
+{
+    expect_read(w, stream, PIECE / 2);
+    expect_read(w, stream, PIECE - PIECE / 2);
+}
+
 static uint32_t charge(const struct wire *w)
 {
     return wire_stats(w).receive_buffer;
@@ -134,6 +140,28 @@ START_TEST(only_what_is_unread_gives_way)
     ck_assert_uint_le(charge(&w), 2 * 4 * PIECE);
     read_piece(&w, streams[0]);
     read_piece(&w, streams[1]);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(BKT_2_a_part_that_is_left_unread_takes_no_more_and_gives_way)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, FEED_WHOLE, streams);
+    feed_run(&w, PIECE);
+    uint32_t before = charge(&w);
+    expect_read(&w, streams[0], PIECE - 1);
+    ck_assert_uint_eq(charge(&w), before);
+    for (unsigned i = 1; i < STREAMS; i++) {
+        read_in_two(&w, streams[i]);
+    }
+    take_news(&w);
+    turn_over(&w, streams[1]);
+    ck_assert_uint_lt(charge(&w), before);
+    expect_read(&w, streams[0], 1);
     ck_assert_uint_eq(charge(&w), 0);
     wire_stop(&w);
 }
@@ -278,39 +306,64 @@ START_TEST(a_loan_and_a_small_frame_do_not_mind_each_other)
 }
 END_TEST
 
+/* The same, and no memory is kept for reuse. */
+static void start_without_spare(struct wire *w, smux_estream *streams[STREAMS])
+{
+    start(w, 2, FEED_WHOLE, streams);
+    wire_sleep(w, 60000);
+}
+
+/* Uses up what is kept after frames had to go to a queue, one at a time. */
+static void use_spare(struct wire *w)
+{
+    wire_syn(w, id_of(STREAMS));
+    wire_psh(w, id_of(STREAMS), PIECE); /* of a stream that is not accepted: not for the in-tray */
+}
+
 static void fail_from_now_on(struct wire *w)
 {
-    wire_sleep(w, 60000); /* what is kept for reuse is given back */
     w->heap.fail_at = w->heap.calls + 1;
     w->heap.fail_on = true;
 }
 
+START_TEST(without_memory_for_any_small_frame_its_stream_is_aborted)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start_without_spare(&w, streams);
+    fail_from_now_on(&w);
+    feed_run(&w, PIECE);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        expect_status(&w, streams[i], SMUX_ENOMEM);
+    }
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], STREAMS);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(without_memory_small_frames_abort_their_stream)
 {
+    static const char loan[PIECE / 2];
     smux_estream *streams[STREAMS];
     struct smux_iov iov;
     struct wire w;
     int n = 1;
 
-    start(&w, 2, FEED_WHOLE, streams);
+    start_without_spare(&w, streams);
     feed_run(&w, PIECE);
     fail_from_now_on(&w);
     ck_assert_int_eq(smux_estream_peek(w.engine, streams[0], &iov, 1, &n), SMUX_ENOMEM);
     ck_assert_int_eq(n, 0);
-    char part[PIECE / 2];
-    size_t len = 1;
-    ck_assert_int_eq(smux_estream_read(w.engine, streams[1], part, sizeof(part), &len),
-                     SMUX_ENOMEM);
-    ck_assert_uint_eq(len, 0);
-    ck_assert_int_eq(smux_estream_lend(w.engine, streams[2], part, sizeof(part)), SMUX_ENOMEM);
+    read_in_two(&w, streams[1]); /* needs none */
+    ck_assert_int_eq(smux_estream_lend(w.engine, streams[2], loan, sizeof(loan)), SMUX_ENOMEM);
     read_piece(&w, streams[2]);
     take_news(&w);
     wire_psh(&w, id_of(3), PIECE); /* cannot stand behind the first one */
     expect_status(&w, streams[3], SMUX_ENOMEM);
     ck_assert_uint_eq(charge(&w), 0);
-    wire_psh(&w, id_of(2), PIECE);
-    expect_status(&w, streams[2], SMUX_ENOMEM);
-    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], 4);
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], 2);
     expect_alive(&w);
     wire_stop(&w);
 }
@@ -321,7 +374,7 @@ START_TEST(without_memory_for_many_a_frame_takes_some_for_itself)
     smux_estream *streams[STREAMS];
     struct wire w;
 
-    start(&w, 2, FEED_WHOLE, streams);
+    start_without_spare(&w, streams);
     fail_from_now_on(&w);
     w.heap.fail_on = false;
     wire_psh(&w, id_of(0), PIECE);
@@ -340,7 +393,7 @@ START_TEST(without_memory_a_piece_does_not_move)
     struct wire w;
     int n = 1;
 
-    start(&w, 2, FEED_WHOLE, streams);
+    start_without_spare(&w, streams);
     feed_run(&w, PIECE);
     fail_from_now_on(&w);
     w.heap.fail_at++;
@@ -358,7 +411,7 @@ START_TEST(without_memory_a_truncated_stream_stays_truncated)
     struct wire w;
     int n = 1;
 
-    start(&w, 2, FEED_WHOLE, streams);
+    start_without_spare(&w, streams);
     feed_run(&w, PIECE);
     fail_from_now_on(&w);
     smux_engine_recv_eof(w.engine, w.now);
@@ -376,7 +429,7 @@ START_TEST(without_memory_the_payload_of_a_frame_is_dropped)
     smux_estream *streams[STREAMS];
     struct wire w;
 
-    start(&w, 2, FEED_WHOLE, streams);
+    start_without_spare(&w, streams);
     feed_run(&w, PIECE);
     fail_from_now_on(&w);
     wire_header(&w, CMD_PSH, PIECE, id_of(0));
@@ -414,8 +467,9 @@ static unsigned press(struct wire *w, smux_estream *streams[STREAMS], unsigned n
 {
     unsigned i = 1;
 
-    start(w, 2, FEED_WHOLE, streams);
+    start_without_spare(w, streams);
     feed_run(w, PIECE);
+    expect_read(w, streams[0], PIECE / 2); /* what is left gives way like the others */
     read_piece(w, streams[1]);
     for (uint32_t before = charge(w); i != n && (n > 0 || charge(w) == before); i++) {
         wire_psh(w, id_of(1), PIECE);
@@ -432,6 +486,7 @@ START_TEST(without_memory_what_must_give_way_is_aborted)
     unsigned n = press(&w, streams, 0) - 1;
     wire_stop(&w);
     (void)press(&w, streams, n);
+    use_spare(&w);
     fail_from_now_on(&w);
     wire_psh(&w, id_of(1), PIECE);
     ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], 3);
@@ -469,6 +524,7 @@ int main(void)
     tcase_add_loop_test(tc, BKT_2_frames_that_came_together_share_their_memory, 0, 2);
     tcase_add_test(tc, BKT_2_a_stream_that_nobody_reads_does_not_keep_the_memory_of_others);
     tcase_add_test(tc, only_what_is_unread_gives_way);
+    tcase_add_test(tc, BKT_2_a_part_that_is_left_unread_takes_no_more_and_gives_way);
     add_every_split(tc, frames_of_several_streams_are_news_in_their_order);
     add_every_split(tc, a_stream_that_is_closed_takes_only_its_own_news_along);
     add_every_split(tc, more_for_a_stream_stands_behind_what_it_has);
@@ -476,6 +532,7 @@ int main(void)
     add_every_split(tc, what_was_shown_stays_where_it_is);
     add_every_split(tc, a_stream_that_ends_gives_its_part_back);
     add_every_split(tc, a_loan_and_a_small_frame_do_not_mind_each_other);
+    tcase_add_test(tc, without_memory_for_any_small_frame_its_stream_is_aborted);
     tcase_add_test(tc, without_memory_small_frames_abort_their_stream);
     tcase_add_test(tc, without_memory_for_many_a_frame_takes_some_for_itself);
     tcase_add_test(tc, without_memory_a_piece_does_not_move);
