@@ -350,6 +350,9 @@ void smux_engine_throttle(smux_engine *e, bool on)
 {
     smux__engine_enter(e);
     set_throttle(e, on);
+    if (on) { /* charged as a whole it would be more than such a session may hold */
+        smux__intray_clear(e);
+    }
     smux__decoder_resume(e);
 }
 

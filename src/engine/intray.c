@@ -49,6 +49,16 @@ static void clear(smux_engine *e)
     smux__chunk_unref(&e->pool, chunk);
 }
 
+void smux__intray_clear(smux_engine *e)
+{
+    assert(!e->decoder.busy);
+    if (e->intray.chunk != NULL && e->error == SMUX_OK && !e->input_ended) {
+        e->decoder.busy = true; /* what an abort releases lets in nothing yet */
+        clear(e);
+        e->decoder.busy = false;
+    }
+}
+
 size_t smux__intray_prepare(smux_engine *e, size_t least)
 {
     struct smux__intray *intray = &e->intray;

@@ -14,11 +14,13 @@
  * receive queues of its streams. That costs as much as these frames have saved, so it is put off until
  * twice as many had to go to a queue of their own for want of room: an application that reads a lot
  * of streams in its turn needs nothing of it. A piece also moves when more comes for its stream, or
- * when it is to be looked at where it lies. A read that takes only its first part leaves the rest here.
+ * when it is to be looked at where it lies, and all do when the session is throttled. A read that takes
+ * only the first part of one leaves the rest here.
  *
  * Invariants: while STREAM_IN_INTRAY is set, all that a stream has unread, `received - consumed`, is
- * the piece here, the payload of one frame or the end of it, and its receive queue has no chunk. `n` streams have a piece; there is a chunk
- * exactly while n > 0, except inside of the functions that fill and clear it.
+ * the piece here, the payload of one frame or the end of it, and its receive queue has no chunk. `n`
+ * streams have a piece; there is a chunk exactly while n > 0, except inside of the functions that fill
+ * and clear it.
  */
 #ifndef SMUX__INTRAY_H
 #define SMUX__INTRAY_H
@@ -85,6 +87,10 @@ static inline void smux__intray_fill(struct smux__intray *intray, const uint8_t 
     intray->chunk->end += (uint32_t)len;
     intray->n += n;
 }
+
+/* Moves all that is here to the receive queues, as long as frames may come; where there is no memory
+ * for that the stream is aborted. smux__decoder_resume() is to follow. */
+void smux__intray_clear(struct smux_engine *e);
 
 /* Moves the piece of a stream, if it has one, to its receive queue. False without memory: then it
  * stays. */

@@ -516,6 +516,66 @@ START_TEST(BKT_4_a_throttled_session_takes_no_more_for_small_frames)
 }
 END_TEST
 
+/* Nor for those that it has: one byte that nobody reads would stop it for ever. */
+START_TEST(BKT_4_a_session_goes_on_that_is_throttled_with_a_small_frame_unread)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    read_piece(&w, streams[1]);
+    read_piece(&w, streams[2]);
+    expect_read(&w, streams[3], PIECE - 1);
+    smux_engine_throttle(w.engine, true);
+    ck_assert_uint_le(charge(&w), STREAMS * 2 * PIECE);
+    ck_assert(smux_engine_wants_read(w.engine));
+    wire_psh(&w, id_of(1), PIECE);
+    read_piece(&w, streams[1]);
+    expect_read(&w, streams[3], 1);
+    read_piece(&w, streams[0]);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(without_memory_a_throttled_session_aborts_what_it_must_not_hold)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start_without_spare(&w, streams);
+    feed_run(&w, PIECE);
+    read_piece(&w, streams[1]);
+    fail_from_now_on(&w);
+    smux_engine_throttle(w.engine, true);
+    ck_assert_uint_eq(charge(&w), 0);
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_ABORTED_MEMORY], STREAMS - 1);
+    expect_status(&w, streams[0], SMUX_ENOMEM);
+    expect_status(&w, streams[1], SMUX_EAGAIN);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
+/* Then nothing can come, so it does not matter what the session holds. */
+START_TEST(a_session_whose_input_ended_is_throttled_and_still_read)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    feed_run(&w, PIECE);
+    smux_engine_recv_eof(w.engine, w.now);
+    smux_engine_throttle(w.engine, true);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        expect_read(&w, streams[i], PIECE);
+    }
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("intray");
@@ -541,6 +601,9 @@ int main(void)
     tcase_add_test(tc, BKT_4_a_small_frame_is_read_while_reading_pauses);
     tcase_add_test(tc, without_memory_what_must_give_way_is_aborted);
     add_every_split(tc, BKT_4_a_throttled_session_takes_no_more_for_small_frames);
+    add_every_split(tc, BKT_4_a_session_goes_on_that_is_throttled_with_a_small_frame_unread);
+    tcase_add_test(tc, without_memory_a_throttled_session_aborts_what_it_must_not_hold);
+    add_every_split(tc, a_session_whose_input_ended_is_throttled_and_still_read);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
