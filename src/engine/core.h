@@ -187,13 +187,19 @@ void smux__engine_check_ended(smux_engine *e);
 /* Charges useless frames to the peer; too many are fatal (L6). */
 void smux__engine_glitch(smux_engine *e, uint32_t price);
 
-/* Sees to it that memory which is not used is given back some time after this. */
+/* Sees to it that memory which is not used, or hardly, is given back some time after this. */
 void smux__engine_plan_trim(smux_engine *e);
 
-/* The same, if there is some and it is not planned yet. */
+/* Whether there is some. */
+static inline bool smux__engine_can_trim(const smux_engine *e)
+{
+    return e->pool.cached > 0 || e->intray.chunk != NULL;
+}
+
+/* Plans it, if there is some and it is not planned yet. */
 static inline void smux__engine_mind_trim(smux_engine *e)
 {
-    if (e->trim_at_us == SMUX_NEVER && e->pool.cached > 0) {
+    if (e->trim_at_us == SMUX_NEVER && smux__engine_can_trim(e)) {
         smux__engine_plan_trim(e);
     }
 }

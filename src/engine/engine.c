@@ -523,10 +523,10 @@ static bool waits_for_the_time(const smux_engine *e)
            (e->undated & ~(unsigned)SMUX__MOMENT_READ) != 0;
 }
 
-/* What calls on streams have freed is not planned for yet. */
+/* What calls on streams have freed, or let in, is not planned for yet. */
 static uint64_t trim_at(const smux_engine *e)
 {
-    bool planned = e->trim_at_us != SMUX_NEVER || e->pool.cached == 0;
+    bool planned = e->trim_at_us != SMUX_NEVER || !smux__engine_can_trim(e);
 
     return planned ? e->trim_at_us : e->now_us + TRIM_US;
 }
@@ -577,6 +577,7 @@ static void abort_largest(smux_engine *e)
 /* Half of what was not needed goes back each time, all of it soon. */
 static void trim(smux_engine *e)
 {
+    smux__intray_clear(e);
     smux__pool_trim(&e->pool, e->pool.cached > SMUX__SCRATCH_LEN ? e->pool.cached / 2 : 0);
     smux__table_shrink(&e->table, &e->pool.alloc);
     if (e->intake.buffer == NULL) {
@@ -586,7 +587,8 @@ static void trim(smux_engine *e)
         e->pool.alloc.free(e->refusals.ring, e->pool.alloc.ctx);
         e->refusals.ring = NULL;
     }
-    e->trim_at_us = e->pool.cached > 0 ? e->now_us + TRIM_US : SMUX_NEVER;
+    smux__decoder_resume(e); /* less is charged */
+    e->trim_at_us = smux__engine_can_trim(e) ? e->now_us + TRIM_US : SMUX_NEVER;
 }
 
 int smux_engine_tick(smux_engine *e, uint64_t now_us)

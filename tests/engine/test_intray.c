@@ -145,6 +145,33 @@ START_TEST(only_what_is_unread_gives_way)
 }
 END_TEST
 
+/* Memory that is allocated for a stream that has something unread, beyond what it takes without. */
+static size_t memory_of_unread(struct wire *w, smux_estream *stream)
+{
+    wire_sleep(w, 120000);
+    size_t with = w->heap.now;
+    read_piece(w, stream);
+    wire_sleep(w, 120000);
+    return with - w->heap.now;
+}
+
+START_TEST(BKT_2_a_quiet_session_does_not_keep_the_memory_of_all_for_one)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    wire_sleep(&w, 120000); /* nothing is kept that would be given back */
+    feed_run(&w, PIECE);
+    for (unsigned i = 1; i < STREAMS; i++) {
+        read_piece(&w, streams[i]);
+    }
+    ck_assert_uint_le(memory_of_unread(&w, streams[0]), 4 * PIECE);
+    ck_assert_uint_eq(charge(&w), 0);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(BKT_2_a_part_that_is_left_unread_takes_no_more_and_gives_way)
 {
     smux_estream *streams[STREAMS];
@@ -584,6 +611,7 @@ int main(void)
     tcase_add_loop_test(tc, BKT_2_frames_that_came_together_share_their_memory, 0, 2);
     tcase_add_test(tc, BKT_2_a_stream_that_nobody_reads_does_not_keep_the_memory_of_others);
     tcase_add_test(tc, only_what_is_unread_gives_way);
+    add_every_split(tc, BKT_2_a_quiet_session_does_not_keep_the_memory_of_all_for_one);
     tcase_add_test(tc, BKT_2_a_part_that_is_left_unread_takes_no_more_and_gives_way);
     add_every_split(tc, frames_of_several_streams_are_news_in_their_order);
     add_every_split(tc, a_stream_that_is_closed_takes_only_its_own_news_along);
