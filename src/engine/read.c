@@ -151,6 +151,7 @@ int smux_estream_peek(smux_engine *e, smux_estream *stream, struct smux_iov *out
                       int *out_n)
 {
     if (!smux__intray_move(e, stream)) { /* what is shown must not move */
+        smux__engine_enter(e);
         smux__stream_lose_input(e, stream);
     }
     *out_n = smux__queue_peek(&stream->traffic->in, out_iov, max_iov);

@@ -262,6 +262,49 @@ START_TEST(KA_4_silence_counts_from_the_read_that_ends_a_pause)
 }
 END_TEST
 
+/* Small frames of stream 3 come together, and then so much for stream 5 that the session pauses. */
+static smux_estream *start_paused_by_another(struct wire *w, struct smux_config *config)
+{
+    smux_estream *stream;
+    unsigned events;
+
+    config->max_receive_buffer = 256 * 1024;
+    stream = start_server(w, config, FEED_WHOLE);
+    wire_syn(w, 5);
+    wire_psh(w, 3, 1);
+    expect_read(w, stream, 1);
+    while (smux_engine_next_ready(w->engine, &events) != NULL) {
+    }
+    wire_sleep(w, 20000); /* no memory is kept for reuse */
+    wire_psh(w, 3, 100);
+    while (smux_engine_wants_read(w->engine)) {
+        wire_psh(w, 5, 4000);
+    }
+    return stream;
+}
+
+START_TEST(KA_4_silence_counts_from_the_failure_that_ends_a_pause)
+{
+    struct smux_config config = wire_config(1);
+    struct smux_iov iov;
+    smux_estream *stream;
+    struct wire w;
+    int n;
+
+    config.keepalive_mode = SMUX_KEEPALIVE_ALWAYS;
+    stream = start_paused_by_another(&w, &config);
+    wait_unnoticed(&w, 900);
+    w.heap.fail_at = w.heap.calls + 1;
+    ck_assert_int_eq(smux_estream_peek(w.engine, stream, &iov, 1, &n), SMUX_ENOMEM);
+    ck_assert(smux_engine_wants_read(w.engine));
+    wire_sleep(&w, 29900);
+    expect_alive(&w);
+    wire_sleep(&w, 200);
+    expect_dead(&w, SMUX_ETIMEDOUT);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(FRM_11_frame_that_reading_lets_in_has_its_full_time)
 {
     struct smux_config config = wire_config(1);
@@ -295,6 +338,7 @@ int main(void)
     tcase_add_test(tc, OPN_5_guard_of_a_stream_that_reading_lets_in);
     tcase_add_test(tc, OPN_4_refusal_of_a_stream_that_reading_lets_in);
     tcase_add_test(tc, KA_4_silence_counts_from_the_read_that_ends_a_pause);
+    tcase_add_test(tc, KA_4_silence_counts_from_the_failure_that_ends_a_pause);
     tcase_add_test(tc, FRM_11_frame_that_reading_lets_in_has_its_full_time);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
