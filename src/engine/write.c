@@ -173,7 +173,8 @@ static inline int begin_write(smux_engine *e, struct smux_estream *stream, size_
     return SMUX_OK;
 }
 
-/* A write that does not simply add a frame to the tray. */
+/* Any write: it extends the frame that its stream has in the tray, or goes to the queue, as far as the
+ * limits and the memory allow. */
 static SMUX__APART int write_at_length(smux_engine *e, struct smux_estream *stream,
                                        const void *data, size_t len, size_t *out_len)
 {
@@ -218,7 +219,7 @@ static inline bool is_for_tail(const smux_engine *e, const struct smux_estream *
            e->send_queued + len <= e->max_queued && smux__chunk_room(out->tail) >= len;
 }
 
-/* A write that does not simply add a frame to the tray. */
+/* A write that does not simply add a frame to the tray: it may add to the last chunk of its stream. */
 static SMUX__APART int write_otherwise(smux_engine *e, struct smux_estream *stream,
                                        const void *data, size_t len, size_t *out_len)
 {
