@@ -14,9 +14,9 @@
  * receive queues of its streams. That costs as much as these frames have saved, so it is put off until
  * twice as many had to go to a queue of their own for want of room: an application that reads a lot
  * of streams in its turn needs nothing of it. A piece also moves when more comes for its stream, or
- * when it is to be looked at where it lies. All do when the session is throttled, and soon in any case, with
- * the memory that is given back: a quiet session must not keep the chunk either. A read that takes only
- * the first part of one leaves the rest here.
+ * when it is to be looked at where it lies. All do when the session is throttled, and soon in any case,
+ * when unused memory is given back: a quiet session must not keep the chunk either. A read that takes
+ * only the first part of one leaves the rest here.
  *
  * Invariants: while STREAM_IN_INTRAY is set, all that a stream has unread, `received - consumed`, is
  * the piece here, the payload of one frame or the end of it, and its receive queue has no chunk. `n`
