@@ -66,6 +66,7 @@ struct app_totals {
 struct app_turn {
     uint64_t number;   /* not 0 */
     uint64_t end_ns;   /* used up by the end of dead sessions */
+    uint64_t used_ns;  /* by living sessions */
     uint32_t busy;     /* living sessions of which the last turn has left something over, */
     uint32_t busy_now; /* and this one, so far */
     uint32_t ending;   /* the same of dead ones */

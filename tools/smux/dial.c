@@ -250,7 +250,7 @@ static void on_timer(uv_timer_t *timer)
     if (dial->resolving) {
         dial_finish(dial, -1, "the name server does not answer");
     } else if (dial->fd < 0) {
-        dial_try(dial); /* first call, or a Unix socket that was busy */
+        dial_try(dial); /* a Unix socket that was busy, or no resolver was to be had */
     } else {
         dial_next(dial, "connection timed out");
     }

@@ -124,9 +124,7 @@ static bool serve_for(struct link *link, uint64_t limit_ns, uint64_t *used_ns)
 /* The busy ones are those of the last turn. */
 static uint64_t share_ns(const struct app_turn *turn)
 {
-    uint64_t share = turn->busy > 1 ? TURN_NS / turn->busy : TURN_NS;
-
-    return share > SHARE_NS_MIN ? share : SHARE_NS_MIN;
+    return turn->busy > 1 ? TURN_NS / turn->busy : TURN_NS;
 }
 
 /* Dead sessions are served one after the other, but something is done for each. */
@@ -137,15 +135,31 @@ static bool serve_dead(struct link *link)
     return serve_one(link) && serve_for(link, END_NS, &turn->end_ns);
 }
 
-static bool serve_living(struct link *link)
+/* Those that leave nothing over have less than a share each, but may be many. */
+static uint64_t limit_ns(const struct link *link)
 {
     const struct app_turn *turn = &link->app->turn;
+    uint64_t left = turn->used_ns < TURN_NS ? TURN_NS - turn->used_ns : 0;
+    uint64_t share = share_ns(turn);
+
+    if (link->turn_ns + left < share) {
+        share = link->turn_ns + left;
+    }
+    return share > SHARE_NS_MIN ? share : SHARE_NS_MIN;
+}
+
+static bool serve_living(struct link *link)
+{
+    struct app_turn *turn = &link->app->turn;
 
     if (link->turn != turn->number) {
         link->turn = turn->number;
         link->turn_ns = 0;
     }
-    return serve_for(link, share_ns(turn), &link->turn_ns);
+    uint64_t before_ns = link->turn_ns;
+    bool more = serve_for(link, limit_ns(link), &link->turn_ns);
+    turn->used_ns += link->turn_ns - before_ns;
+    return more;
 }
 
 static bool serve(struct link *link)

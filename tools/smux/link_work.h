@@ -4,7 +4,7 @@
  *
  * A peer can make any amount of this happen all at once. So a session has a share of each turn of
  * the loop, in time; what is left over then waits for the next turn, and other sessions have
- * theirs in between. One thing is done in any case.
+ * theirs in between. One thing is done in any case, once a turn.
  */
 #ifndef TOOL_LINK_WORK_H
 #define TOOL_LINK_WORK_H
