@@ -330,6 +330,42 @@ def stdio_terminal_is_left_as_it_was():
 
 
 @test
+def stdio_end_while_the_reader_is_slow():
+    """The server's half ends while standard output is full and standard input is open."""
+    data = os.urandom(MIB)
+    back = []
+
+    def serve(connection):
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        back.append(read_all(connection))
+
+    first = server(Target(serve).address)
+    process = stdio_client(first.address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    time.sleep(0.3)
+    expect(process.stdout.read() == data, True, "all that was sent, and the end")
+    process.stdin.write(b"still open")
+    process.stdin.close()
+    expect(process.wait(10), 0, "exit status")
+    expect(back, [b"still open"], "what was written behind the end of the other half")
+    process.stdout.close()
+    process.stderr.close()
+
+
+@test
+def stdio_has_one_session():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = Process([tool(), "client", "-l", "-", "-r",
+                           format_address(listener.getsockname()), "--log-level", "debug",
+                           "--drain-timeout", "0.2"], stdin=subprocess.PIPE)
+        process.wait_log("session.up")
+        time.sleep(0.2)
+        expect(process.log().count("connecting"), 1, "connections that were begun")
+        process.send(signal.SIGTERM)
+        process.wait(10)
+
+
+@test
 def stdio_reader_that_goes_away():
     def serve(connection):
         while True:

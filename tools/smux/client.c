@@ -244,9 +244,7 @@ static void client_start(struct client *client)
     waiting_init(&client->waiting, &app->loop, client->settings.connect_timeout, give_up_local,
                  client);
     client->made = true;
-    if (client->stdio) {
-        take_local(client, WAITING_STDIO);
-    } else {
+    if (!client->stdio) {
         status = listener_open(&client->listener, app, &client->listen, INSECURE_FORWARD,
                                on_accepted, client, why, sizeof(why));
     }
@@ -255,6 +253,9 @@ static void client_start(struct client *client)
         return;
     }
     pool_start(&client->pool);
+    if (client->stdio) { /* behind the start: who finds no session begins one */
+        take_local(client, WAITING_STDIO);
+    }
 }
 
 static int client_run(struct client *client)

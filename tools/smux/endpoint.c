@@ -46,7 +46,7 @@ static void channel_watch(struct endpoint_channel *channel, unsigned events)
 {
     int uv_events = 0;
 
-    if (channel->watched == events) {
+    if (channel->fd < 0 || channel->watched == events) { /* closed: standard output has ended */
         return;
     }
     channel->watched = events;
