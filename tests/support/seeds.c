@@ -72,3 +72,26 @@ void seeds_run(int batch, void (*run)(uint64_t seed))
         progress[batch].running = false;
     }
 }
+
+void seeds_expect_same_traces(seeds_traced run)
+{
+    uint64_t first, second;
+
+    for (uint64_t seed = 0; seed < num_seeds / 100 + 1; seed++) {
+        (void)run(seed, &first);
+        (void)run(seed, &second);
+        ck_assert_msg(first == second, "SEED=%llu: two runs differ", (unsigned long long)seed);
+    }
+}
+
+void seeds_expect_intray(seeds_traced run)
+{
+    const unsigned seeds = 300;
+    unsigned n = 0;
+    uint64_t hash;
+
+    for (uint64_t seed = 0; seed < seeds; seed++) {
+        n += run(seed, &hash);
+    }
+    ck_assert_uint_ge(n, seeds / 3);
+}

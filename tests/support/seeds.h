@@ -25,4 +25,13 @@ uint64_t seeds_total(void);
 /** Runs the seeds of one batch. */
 void seeds_run(int batch, void (*run)(uint64_t seed));
 
+/** Runs a seed; gives the hash of its trace, and tells whether frames shared the in-tray. */
+typedef bool (*seeds_traced)(uint64_t seed, uint64_t *out_hash);
+
+/** Expects the same trace of the same seed, for one seed of a hundred. */
+void seeds_expect_same_traces(seeds_traced run);
+
+/** Expects frames in the in-tray for a third of the seeds: what never gets there is tried by none. */
+void seeds_expect_intray(seeds_traced run);
+
 #endif
