@@ -104,8 +104,10 @@ static bool serve_one(struct link *link)
     bool locals_first = link->locals_first;
 
     link->locals_first = !locals_first;
-    return locals_first ? serve_local(link) || serve_session(link)
-                        : serve_session(link) || serve_local(link);
+    if (locals_first) {
+        return serve_local(link) || serve_session(link);
+    }
+    return serve_session(link) || serve_local(link);
 }
 
 /* Serves for `limit_ns`; false when there is nothing left to do. Adds to what was used up. */
