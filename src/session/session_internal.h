@@ -329,7 +329,8 @@ enum smux__io {
 /* Reads once. The caller has taken the receiver's role. */
 enum smux__io smux__io_receive(smux_session *session);
 
-/* The same, but waits for some milliseconds if there is nothing yet, which only data ends early. */
+/* The same, but waits for some milliseconds if there is nothing yet; only data or a signal
+ * ends that early. */
 enum smux__io smux__io_receive_wait(smux_session *session);
 
 /* Sends until there is nothing left or the transport is full, unless somebody else is sender.

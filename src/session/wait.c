@@ -489,8 +489,9 @@ static bool waiter_spin(struct smux__waiter *waiter, uint64_t deadline_us)
 /* A read waits no longer. So late timers may be, of which none is that short. */
 #define READ_WAIT_US 20000
 
-/* A read that waits saves the poll, an eighth of a short round trip. But nothing else than data wakes
- * it, so that all else comes some milliseconds late: it is for conversations, while nothing is due. */
+/* A read that waits saves the poll, an eighth of a short round trip. But only data and
+ * signals wake it, so that all else comes some milliseconds late: it is for conversations, while
+ * nothing is due. */
 static bool waiter_may_wait_in_read(const struct smux__waiter *waiter, uint64_t now_us,
                                     uint64_t deadline_us)
 {

@@ -140,10 +140,7 @@ START_TEST(KA_4_auto_enforces_the_timeout_after_the_first_nop)
     stream = wire_accept(&w, 3);
     wire_psh(&w, 3, 100);
     wire_nop(&w);
-    wire_sleep(&w, 29900);
-    expect_alive(&w);
-    wire_sleep(&w, 200);
-    expect_dead(&w, SMUX_ETIMEDOUT);
+    expect_timeout_in(&w, 30000);
     expect_read(&w, stream, 100); /* [END-2] */
     expect_status(&w, stream, SMUX_ETIMEDOUT);
     wire_stop(&w);
@@ -178,10 +175,7 @@ START_TEST(KA_4_always_and_never)
     struct wire w;
 
     wire_start(&w, SMUX_CLIENT, &config, _i);
-    wire_sleep(&w, 29900);
-    expect_alive(&w);
-    wire_sleep(&w, 200);
-    expect_dead(&w, SMUX_ETIMEDOUT);
+    expect_timeout_in(&w, 30000);
     wire_stop(&w);
 
     config.keepalive_mode = SMUX_KEEPALIVE_NEVER;

@@ -350,6 +350,17 @@ void expect_dead_at(struct wire *w, int status, int line)
          line);
 }
 
+void expect_timeout_in_at(struct wire *w, uint32_t ms, int line)
+{
+    int is;
+
+    wire_sleep(w, ms - 100);
+    is = smux_engine_error(w->engine);
+    must(is == SMUX_OK, "line %d: session error %s already", line, smux_status_name(is));
+    wire_sleep(w, 200);
+    expect_dead_at(w, SMUX_ETIMEDOUT, line);
+}
+
 /* --- the peer receives ---------------------------------------------------------------- */
 
 /* One peek and acknowledge of at most `limit` bytes; returns how many came. */

@@ -149,6 +149,10 @@ void expect_dead_at(struct wire *w, int status, int line);
 /** The session must live. */
 #define expect_alive(w) ck_assert_int_eq(smux_engine_error((w)->engine), SMUX_OK)
 
+/** The session must live for another `ms` milliseconds, and not longer: within 100. */
+void expect_timeout_in_at(struct wire *w, uint32_t ms, int line);
+#define expect_timeout_in(w, ms) expect_timeout_in_at((w), (ms), __LINE__)
+
 /* --- the peer receives ---------------------------------------------------------------- */
 
 /** Takes all that the engine wants to send, unless `blocked`. */
