@@ -209,6 +209,9 @@ static bool accept_failed_for_one(void)
     case ENETUNREACH:
     case EHOSTDOWN:
     case EHOSTUNREACH:
+#ifdef ENONET
+    case ENONET:
+#endif
         return true;
     default:
         return false;

@@ -121,9 +121,16 @@ static int fault_socket(int family, bool nonblocking)
     return faults_strike(FAULT_SOCKET) ? -1 : real.socket(family, nonblocking);
 }
 
+/** One that is interrupted goes on by itself, as the manual page says, if it has not failed. */
 static int fault_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
-    return faults_strike(FAULT_CONNECT) ? -1 : real.connect(fd, address, len);
+    if (!faults_strike(FAULT_CONNECT)) {
+        return real.connect(fd, address, len);
+    }
+    if (errno == EINTR && (real.connect(fd, address, len) == 0 || errno == EINPROGRESS)) {
+        errno = EINTR;
+    }
+    return -1;
 }
 
 static int fault_accept(int fd)

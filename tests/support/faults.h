@@ -34,8 +34,14 @@ enum fault_call {
     FAULT_BELL, /**< a doorbell is made */
     FAULT_RING, /**< read and write of a doorbell */
     FAULT_RANDOM,
-    /* The session layer makes these without the table: tests that wrap them call
-     * faults_strike(). */
+    /* Made without the table: tests that wrap them (ctest-wrap) call faults_strike(). */
+    FAULT_FCNTL,
+    FAULT_NAME,  /**< getsockname and getpeername */
+    FAULT_LSTAT, /**< these three are about the path of a Unix socket */
+    FAULT_UNLINK,
+    FAULT_CHMOD,
+    FAULT_DUP,    /**< dup2 */
+    FAULT_THREAD, /**< pthread_create */
     FAULT_EPOLL_CREATE,
     FAULT_EPOLL_CTL,
     FAULT_EPOLL_WAIT,
