@@ -1,6 +1,6 @@
 /*
  * test_faults.c - sessions with their threads, whose system calls fail: each call with each error
- * of its manual page, at every place of a scenario (K2, K3, K4, K8).
+ * of its manual page, at every place of a scenario (K2, K3, K4, K8, K10, K12).
  *
  * A scenario is played without a fault first. With one that is harmless it has to succeed all the
  * same. With any other, calls may report errors, but bytes are right and an end that is short is
@@ -9,7 +9,7 @@
  *
  *   SMUX_LONG=1   every place, not only some
  *
- * ctest-wrap: ppoll epoll_create1 epoll_ctl epoll_wait syscall
+ * ctest-wrap: ppoll epoll_create1 epoll_ctl epoll_wait syscall pthread_create fcntl dup2
  * ctest-timeout: 120
  */
 #define _GNU_SOURCE 1
@@ -19,14 +19,18 @@
 #include "suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /* --- calls that the session layer makes itself --------------------------------------------- */
 
@@ -40,6 +44,14 @@ int __real_epoll_wait(int epoll_fd, struct epoll_event *events, int n, int timeo
 int __wrap_epoll_wait(int epoll_fd, struct epoll_event *events, int n, int timeout_ms);
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg);
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+int __real_dup2(int from, int to);
+int __wrap_dup2(int from, int to);
 
 int __wrap_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *set)
 {
@@ -94,7 +106,42 @@ long __wrap_syscall(long number, ...)
     return __real_syscall(number, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
 
+/* Ends are made: the library starts its thread and the test makes transports, which have to be
+ * there. Otherwise the test starts threads. */
+static atomic_bool opening;
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *arg)
+{
+    return opening && faults_strike(FAULT_THREAD) ? errno
+                                                  : __real_pthread_create(thread, attr, run, arg);
+}
+
+int __wrap_fcntl(int fd, int command, ...)
+{
+    va_list args;
+    long value;
+
+    va_start(args, command);
+    value = va_arg(args, long);
+    va_end(args);
+    return !opening && faults_strike(FAULT_FCNTL) ? -1 : __real_fcntl(fd, command, value);
+}
+
+int __wrap_dup2(int from, int to)
+{
+    return faults_strike(FAULT_DUP) ? -1 : __real_dup2(from, to);
+}
+
 /* --- scenarios: each tells whether all that was sent came back ------------------------------ */
+
+static bool open_both(enum wire wire, const struct smux_config *config)
+{
+    opening = true;
+    bool opened = open_ends(wire, config);
+    opening = false;
+    return opened;
+}
 
 static bool play_exchange(enum wire wire, unsigned version, size_t len, size_t piece)
 {
@@ -104,7 +151,7 @@ static bool play_exchange(enum wire wire, unsigned version, size_t len, size_t p
     config.version = version;
     config.fin_linger_ms = 5;
     config.drain_timeout_ms = 50; /* a shutdown that fails is never answered */
-    if (!open_ends(wire, &config)) {
+    if (!open_both(wire, &config)) {
         return false;
     }
     bool complete = exchange(len, piece);
@@ -149,7 +196,7 @@ static bool three_streams_at_once(void)
     struct part parts[3];
     bool complete = true;
 
-    if (!open_ends(WIRE_SOCKET, NULL)) {
+    if (!open_both(WIRE_SOCKET, NULL)) {
         return false;
     }
     for (int i = 0; i < 3; i++) {
@@ -168,7 +215,7 @@ static bool pauses(void)
 {
     smux_stream *stream;
 
-    if (!open_ends(WIRE_TCP, NULL)) {
+    if (!open_both(WIRE_TCP, NULL)) {
         return false;
     }
     bool complete = exchange(100, 100);
@@ -218,6 +265,9 @@ static const struct fault {
     {FAULT_READ, ENOBUFS, false},
     {FAULT_READ, ENOMEM, false},
     {FAULT_READ, EIO, false},
+    {FAULT_READ, ECONNREFUSED, false},
+    {FAULT_READ, ENOTCONN, false},
+    {FAULT_READ, EHOSTUNREACH, false},
     {FAULT_WRITE, EINTR, true},
     {FAULT_WRITE, EAGAIN, true},
     {FAULT_WRITE, EPIPE, false},
@@ -226,6 +276,10 @@ static const struct fault {
     {FAULT_WRITE, ENOBUFS, false},
     {FAULT_WRITE, ENOMEM, false},
     {FAULT_WRITE, EIO, false},
+    {FAULT_WRITE, ENOTCONN, false},
+    {FAULT_WRITE, EHOSTUNREACH, false},
+    {FAULT_WRITE, ENETDOWN, false},
+    {FAULT_WRITE, EMSGSIZE, false},
     {FAULT_POLL, EINTR, true},
     {FAULT_POLL, ENOMEM, true},
     {FAULT_POLL, 0, true},
@@ -234,6 +288,7 @@ static const struct fault {
     {FAULT_EPOLL_CREATE, ENOMEM, false},
     {FAULT_EPOLL_CTL, ENOMEM, false},
     {FAULT_EPOLL_CTL, ENOSPC, false},
+    {FAULT_EPOLL_CTL, EPERM, false},
     {FAULT_EPOLL_WAIT, EINTR, true},
     {FAULT_EPOLL_WAIT, ENOSYS, true}, /* of epoll_pwait2, on an old kernel */
     {FAULT_FUTEX, EINTR, true},
@@ -241,14 +296,26 @@ static const struct fault {
     {FAULT_BELL, EMFILE, false},
     {FAULT_BELL, ENFILE, false},
     {FAULT_BELL, ENOMEM, false},
+    {FAULT_BELL, ENODEV, false},
     {FAULT_RING, EINTR, true},
     {FAULT_SHUTDOWN, ENOTCONN, true},
     {FAULT_CLOSE, EINTR, true},
     {FAULT_CLOSE, EIO, true},
+    {FAULT_CLOSE, ENOSPC, true},
     {FAULT_SETSOCKOPT, ENOPROTOOPT, true},
     {FAULT_SETSOCKOPT, EINVAL, true},
+    {FAULT_SETSOCKOPT, ENOMEM, true},
+    {FAULT_SETSOCKOPT, EDOM, true},
     {FAULT_RANDOM, EINTR, true},
     {FAULT_RANDOM, ENOSYS, true},
+    {FAULT_RANDOM, EAGAIN, true},
+    {FAULT_RANDOM, EPERM, true}, /* of a filter of system calls */
+    {FAULT_THREAD, EAGAIN, false},
+    {FAULT_THREAD, EPERM, false},
+    {FAULT_FCNTL, EPERM, true},
+    {FAULT_FCNTL, EAGAIN, true},
+    {FAULT_DUP, EINTR, true}, /* of a pipe that is shut down: its peer waits for the close */
+    {FAULT_DUP, EBUSY, true},
 };
 #define N_FAULTS ((int)(sizeof faults / sizeof faults[0]))
 
@@ -339,6 +406,25 @@ START_TEST(K2_K3_K4_K8_a_fault_at_any_call)
 }
 END_TEST
 
+/* Otherwise its faults would try nothing. */
+START_TEST(every_call_of_the_table_is_made)
+{
+    unsigned calls[FAULT_CALLS] = {0};
+
+    for (int i = 0; i < N_SCENARIOS; i++) {
+        faults_begin();
+        ck_assert(play(&scenarios[i], "no fault"));
+        faults_end();
+        for (int call = 0; call < FAULT_CALLS; call++) {
+            calls[call] += faults_count((enum fault_call)call);
+        }
+    }
+    for (int i = 0; i < N_FAULTS; i++) {
+        ck_assert_msg(calls[faults[i].call] > 0, "call %d", (int)faults[i].call);
+    }
+}
+END_TEST
+
 static const size_t cuts[] = {1, 7, 8, 9, 1000};
 #define N_CUTS 9 /* the same in both directions, or another one */
 
@@ -365,6 +451,7 @@ int main(void)
     tcase_add_loop_test(tc, K2_K3_K4_K8_a_fault_at_any_call, 0, N_SCENARIOS * N_FAULTS);
     tcase_add_loop_test(tc, K2_K3_short_counts_lose_nothing, 0,
                         N_CUTS * (getenv("SMUX_LONG") != NULL ? N_SCENARIOS : 2));
+    tcase_add_test(tc, every_call_of_the_table_is_made);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
