@@ -106,18 +106,24 @@ struct fault {
 };
 
 static const struct fault fault_kinds[] = {
-    {FAULT_READ, EINTR, true},        {FAULT_READ, EAGAIN, true},
-    {FAULT_READ, ECONNRESET, false},  {FAULT_READ, ETIMEDOUT, false},
-    {FAULT_READ, ENOBUFS, false},     {FAULT_READ, ENOMEM, false},
-    {FAULT_READ, EIO, false},         {FAULT_WRITE, EINTR, true},
-    {FAULT_WRITE, EAGAIN, true},      {FAULT_WRITE, EPIPE, false},
-    {FAULT_WRITE, ECONNRESET, false}, {FAULT_WRITE, ETIMEDOUT, false},
-    {FAULT_WRITE, ENOBUFS, false},    {FAULT_WRITE, ENOMEM, false},
-    {FAULT_WRITE, EIO, false},        {FAULT_POLL, EINTR, true},
-    {FAULT_SHUTDOWN, ENOTCONN, true}, {FAULT_CLOSE, EINTR, true},
-    {FAULT_CLOSE, EIO, true},         {FAULT_SETSOCKOPT, ENOPROTOOPT, true},
-    {FAULT_SETSOCKOPT, EINVAL, true}, {FAULT_RANDOM, EINTR, true},
-    {FAULT_RANDOM, ENOSYS, true},
+    {FAULT_READ, EINTR, true},          {FAULT_READ, EAGAIN, true},
+    {FAULT_READ, ECONNRESET, false},    {FAULT_READ, ETIMEDOUT, false},
+    {FAULT_READ, ENOBUFS, false},       {FAULT_READ, ENOMEM, false},
+    {FAULT_READ, EIO, false},           {FAULT_WRITE, EINTR, true},
+    {FAULT_WRITE, EAGAIN, true},        {FAULT_WRITE, EPIPE, false},
+    {FAULT_WRITE, ECONNRESET, false},   {FAULT_WRITE, ETIMEDOUT, false},
+    {FAULT_WRITE, ENOBUFS, false},      {FAULT_WRITE, ENOMEM, false},
+    {FAULT_WRITE, EIO, false},          {FAULT_POLL, EINTR, true},
+    {FAULT_SHUTDOWN, ENOTCONN, true},   {FAULT_CLOSE, EINTR, true},
+    {FAULT_CLOSE, EIO, true},           {FAULT_SETSOCKOPT, ENOPROTOOPT, true},
+    {FAULT_SETSOCKOPT, EINVAL, true},   {FAULT_RANDOM, EINTR, true},
+    {FAULT_RANDOM, ENOSYS, true},       {FAULT_READ, 0, false},
+    {FAULT_READ, ECONNREFUSED, false},  {FAULT_READ, ENOTCONN, false},
+    {FAULT_READ, EHOSTUNREACH, false},  {FAULT_WRITE, ENOTCONN, false},
+    {FAULT_WRITE, EHOSTUNREACH, false}, {FAULT_WRITE, ENETDOWN, false},
+    {FAULT_WRITE, EMSGSIZE, false},     {FAULT_POLL, 0, true},
+    {FAULT_POLL, ENOMEM, true},         {FAULT_CLOSE, ENOSPC, true},
+    {FAULT_SETSOCKOPT, ENOMEM, true},   {FAULT_RANDOM, EAGAIN, true},
 };
 #define N_FAULT_KINDS ((int)(sizeof fault_kinds / sizeof fault_kinds[0]))
 
