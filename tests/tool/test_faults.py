@@ -27,25 +27,33 @@ RECOVERY_S = 5
 TRANSIENT = [errno.EINTR, errno.EAGAIN]
 KINDS = {
     "READ": (TRANSIENT + [short(1), short(100)],        # of local connections and targets
-             [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM, errno.EIO]),
+             [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM, errno.EIO,
+              errno.ECONNREFUSED, errno.ENOTCONN, errno.EHOSTUNREACH]),
     "RECV": (TRANSIENT + [short(1), short(7), short(100)],     # of sessions
-              [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM, errno.EIO]),
+              [errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM, errno.EIO,
+               errno.ECONNREFUSED, errno.ENOTCONN, errno.EHOSTUNREACH]),
     "WRITEV": (TRANSIENT + [short(1), short(100)],
-               [errno.EPIPE, errno.ECONNRESET, errno.ENOBUFS, errno.ENOMEM, errno.EIO]),
+               [errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM,
+                errno.EIO, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENOSPC]),
     "SEND": (TRANSIENT + [short(1), short(7), short(9), short(100)],
                 [errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOBUFS, errno.ENOMEM,
-                 errno.EIO]),
+                 errno.EIO, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETDOWN]),
     "ACCEPT": (TRANSIENT + [errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
-                            errno.ENOMEM, errno.EPERM, errno.EPROTO], []),
-    "SOCKET": ([], [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EACCES]),
+                            errno.ENOMEM, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENONET,
+                            errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+                            errno.ENETUNREACH, errno.EOPNOTSUPP], []),
+    "SOCKET": ([], [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EACCES,
+                    errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT]),
     "CONNECT": ([errno.EINTR],
                 [errno.ECONNREFUSED, errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH,
-                 errno.EADDRNOTAVAIL, errno.EACCES, errno.EAGAIN]),
+                 errno.EADDRNOTAVAIL, errno.EACCES, errno.EAGAIN, errno.EPERM, errno.EADDRINUSE,
+                 errno.EAFNOSUPPORT, errno.ECONNRESET]),
     "SETSOCKOPT": ([errno.ENOPROTOOPT, errno.EINVAL, errno.ENOMEM], []),
     "GETSOCKOPT": ([errno.ENOPROTOOPT, errno.ENOBUFS], []),
     "SHUTDOWN": ([errno.ENOTCONN], []),
-    "CLOSE": ([errno.EINTR, errno.EIO], []),
-    "GETRANDOM": ([errno.EAGAIN, errno.EINTR, errno.ENOSYS], []),
+    "CLOSE": ([errno.EINTR, errno.EIO, errno.ENOSPC], []),
+    "FCNTL": ([], [errno.EAGAIN, errno.EPERM]),         # of what is to be a session
+    "GETRANDOM": ([errno.EAGAIN, errno.EINTR, errno.ENOSYS, errno.EPERM], []),
     "EPOLL_WAIT": ([errno.EINTR], []),
     "NAME": ([errno.ENOBUFS, errno.ENOTCONN], []),
     "WRITE": ([errno.EINTR, errno.ENOSPC, errno.EIO, errno.EPIPE, errno.EAGAIN], []),   # the log
@@ -53,7 +61,8 @@ KINDS = {
 
 
 # What a client does when it connects to its server again.
-CONNECTING = ("SOCKET", "CONNECT", "SETSOCKOPT", "GETSOCKOPT", "GETRANDOM", "NAME", "CLOSE")
+CONNECTING = ("SOCKET", "CONNECT", "SETSOCKOPT", "GETSOCKOPT", "GETRANDOM", "NAME", "CLOSE",
+              "FCNTL")
 
 
 class Faulty:
@@ -148,6 +157,8 @@ def every_call(side):
                 places += fault_at_every_place(tunnel, side, call, how, how in harmless, True)
         if LONG:
             tunnel.check(call)
+    for call in KINDS:
+        expect(tunnel.plan.calls(call) > 0, True, "%s of the %s is made" % (call, side))
     tunnel.check("all calls")
     wall = time.monotonic() - begin
     used = tunnel.process.cpu_s() - before
@@ -239,7 +250,8 @@ make_memory_tests()
 STARTING = {"ALLOC": [errno.ENOMEM], "SOCKET": [errno.EMFILE, errno.EACCES, errno.EAFNOSUPPORT],
             "BIND": [errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL],
             "LISTEN": [errno.EADDRINUSE], "SETSOCKOPT": [errno.ENOPROTOOPT],
-            "NAME": [errno.ENOBUFS]}
+            "NAME": [errno.ENOBUFS], "FCNTL": [errno.EAGAIN, errno.EMFILE],
+            "GETSOCKOPT": [errno.ENOPROTOOPT]}
 STARTS = {
     "server": ["server", "-l", "0", "-t", "1"],
     "client": ["client", "-l", "0", "-r", "1", "--retry-max", "1", "--insecure"],
