@@ -154,6 +154,41 @@ START_TEST(a_window_shrinks_when_it_is_not_used)
 }
 END_TEST
 
+/* A window has grown, but what others may still send has used up the budget: the peer is told
+ * nothing, as the same update again would cost us a glitch there. What is read between the growth and
+ * its update would be told with it: so the reader rests three steps of four, _i says which. */
+START_TEST(a_window_that_grows_without_budget_tells_nothing)
+{
+    struct smux_config config;
+    unsigned last;
+
+    smux_config_init(&config);
+    config.version = 2;
+    config.max_receive_buffer = 262144;
+    line_start(&line, 1000 * MBIT, 21 * LINE_STEP_US, NULL, &config);
+    for (unsigned i = 0; i < 200; i++) {
+        (void)line_open(&line, LINE_FAST);
+    }
+    line_run(&line, 1000000);
+    for (unsigned i = 0; i < line.n_streams; i++) {
+        line.streams[i].quiet = true;
+    }
+    line_run(&line, 5000000);
+    last = line_open(&line, LINE_FAST);
+    uint64_t grown = line_stats(&line).windows_grown;
+    for (int step = 0; step < 2000; step++) {
+        line.streams[last].rate = step % 4 == _i ? LINE_FAST : 0;
+        line_run(&line, LINE_STEP_US);
+    }
+    ck_assert_uint_gt(line_stats(&line).windows_grown, grown);
+
+    struct smux_session_stats stats;
+    smux_engine_stats(line.engine[0], &stats);
+    ck_assert_uint_eq(stats.glitches, 0);
+    line_stop(&line);
+}
+END_TEST
+
 START_TEST(growth_ends_with_the_stream)
 {
     line_start(&line, 100 * MBIT, 50000, NULL, NULL);
@@ -369,6 +404,7 @@ int main(void)
     tcase_add_test(tc, a_bursty_reader_gets_a_window_for_its_pauses);
     tcase_add_test(tc, a_reader_that_stops_earns_nothing);
     tcase_add_loop_test(tc, a_window_shrinks_when_it_is_not_used, 0, 2);
+    tcase_add_loop_test(tc, a_window_that_grows_without_budget_tells_nothing, 0, 4);
     tcase_add_loop_test(tc, growth_ends_with_the_stream, 0, 2);
     tcase_add_loop_test(tc, busy_streams_share_the_line, 0,
                         (int)(sizeof(shared) / sizeof(shared[0])));
