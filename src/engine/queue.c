@@ -118,6 +118,7 @@ size_t smux__queue_read_pieces(struct smux__queue *q, struct smux__pool *pool, v
     size_t done = 0;
 
     while (done < len && q->len > 0) {
+        assert(q->tail != NULL); /* which holds these bytes */
         const struct smux__chunk *head = q->tail->next;
         size_t n = head->end - head->begin;
         if (n > len - done) {
