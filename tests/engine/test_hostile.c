@@ -475,6 +475,8 @@ static void check(struct hostile *h)
          "I3: %u bytes charged to a budget of %u", (unsigned)stats.receive_buffer,
          (unsigned)c->max_receive_buffer);
     h->shared_input = h->shared_input || inside_shares_input(h->w.engine);
+    must(inside_discards(h->w.engine) <= (c->max_discards == SMUX_OFF ? 0 : c->max_discards),
+         "I11: %u discard records", (unsigned)inside_discards(h->w.engine));
     must(stats.backlog_now <= c->accept_backlog, "I11: %u streams wait",
          (unsigned)stats.backlog_now);
 }

@@ -21,6 +21,18 @@ bool inside_has(smux_engine *engine, uint32_t id)
     return smux__stream_find(engine, id) != NULL;
 }
 
+uint32_t inside_discards(smux_engine *engine)
+{
+    uint32_t n = 0;
+    uint32_t cursor = 0;
+    const struct smux_estream *stream;
+
+    while ((stream = smux__table_next(&engine->table, &cursor)) != NULL) {
+        n += smux__stream_is(stream, STREAM_DISCARD) && !smux__stream_is(stream, STREAM_IN_CONTROL);
+    }
+    return n;
+}
+
 bool inside_shares_input(const smux_engine *engine)
 {
     return engine->intray.n > 0;

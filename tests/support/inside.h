@@ -24,6 +24,10 @@ void inside_output(smux_engine *engine, uint64_t len);
 /** Tells whether a stream is in the table. */
 bool inside_has(smux_engine *engine, uint32_t id);
 
+/** Returns how many closed streams are still credited [FIN-11], without those whose last update waits
+ *  to be sent: such a one may be forgotten already. */
+uint32_t inside_discards(smux_engine *engine);
+
 /** Tells whether small frames that came together wait to be read (intray.h). */
 bool inside_shares_input(const smux_engine *engine);
 

@@ -97,6 +97,15 @@ static void check_reading(struct sim *sim, unsigned side, const struct smux_sess
     }
 }
 
+/* L13: how many discard records there may be. */
+static uint32_t max_discards(const struct smux_config *c)
+{
+    if (c->max_discards == SMUX_OFF) {
+        return 0;
+    }
+    return c->max_discards != 0 ? c->max_discards : 1024;
+}
+
 static void check_engine(struct sim *sim, unsigned side)
 {
     struct smux_session_stats stats;
@@ -220,6 +229,9 @@ static void check_totals(struct sim *sim, unsigned side, const struct totals *to
     smux_engine_stats(sim->engine[side], &stats);
     sim_check(sim, totals->unread <= stats.receive_buffer, "I4: %llu bytes unread, %u are charged",
               (unsigned long long)totals->unread, (unsigned)stats.receive_buffer);
+    sim_check(sim, inside_discards(sim->engine[side]) <= max_discards(&sim->config[side]),
+              "I11: %u discard records, %u allowed", (unsigned)inside_discards(sim->engine[side]),
+              (unsigned)max_discards(&sim->config[side]));
     if (sim->error[side] != SMUX_OK) {
         return;
     }
