@@ -137,7 +137,8 @@ static void check(struct hostile *h)
          (unsigned)s.streams_now, (unsigned)s.backlog_now); /* [I11] */
 }
 
-/* [I9]: what the peer can make us send is a few frames a stream, and the refusals. */
+/* [I9]: what the peer can make us send is a few frames a stream, and the refusals; behind what was
+ * formed before, maybe for streams that are gone, and not taken. */
 static void take_all(struct hostile *h)
 {
     struct smux_session_stats s;
@@ -146,7 +147,7 @@ static void take_all(struct hostile *h)
     hostile_settle(h);
     smux_engine_stats(h->engine, &s);
     limit = 3 * (uint64_t)(s.streams_now + or_default(h->config.max_discards, 1024) % SMUX_OFF) +
-            or_default(h->config.max_refusals, 1024) + 1;
+            or_default(h->config.max_refusals, 1024) + 1 + h->unsent / 8;
     h->controls = 0;
     hostile_take(h, SIZE_MAX, false);
     must(h->controls <= limit, "%u control frames at once, %llu allowed", (unsigned)h->controls,

@@ -93,6 +93,7 @@ struct hostile {
     bool drained;      /**< a graceful end was begun */
     int error;         /**< first error of the session [I16] */
     uint32_t controls; /**< frames but PSH emitted since the last check [I9] */
+    size_t unsent;     /**< bytes shown by the last send that it did not take */
 
     struct peer peer; /**< last, as it is large: not cleared as a whole */
 };

@@ -184,10 +184,10 @@ static bool begin_send(struct hostile *h)
 
 static size_t finish_send(struct hostile *h, size_t limit)
 {
-    size_t total, left;
+    size_t shown, total, left;
 
-    must(hash_shown(h, &total) == h->send_hash, "memory of a send under way has changed");
-    total = total < limit ? total : limit;
+    must(hash_shown(h, &shown) == h->send_hash, "memory of a send under way has changed");
+    total = shown < limit ? shown : limit;
     if (smux_engine_error(h->engine) != SMUX_OK) {
         total = 0; /* died meanwhile: its output does not count any more */
     }
@@ -201,6 +201,7 @@ static size_t finish_send(struct hostile *h, size_t limit)
         left -= part;
     }
     h->sending = false;
+    h->unsent = shown - total;
     smux_engine_send_commit(h->engine, total, h->now);
     return total;
 }
