@@ -442,6 +442,36 @@ static void choose_config(struct hostile *h)
     c->allow_any_parity = rng_chance(&h->rng, 30);
 }
 
+/* The limits that choose_config() leaves alone, by a sequence of their own: seeds that are known from
+ * the time before it do the same up to here. */
+static void choose_more(struct hostile *h, uint64_t seed)
+{
+    struct smux_config *c = &h->config;
+    struct rng own;
+
+    rng_seed(&own, ~seed);
+    if (rng_chance(&own, 30)) {
+        c->max_stream_buffer = 0; /* tunes itself */
+        c->max_window_growth = rng_chance(&own, 30) ? SMUX_OFF : rng_log(&own, 1, 16 << 20);
+    }
+    if (rng_chance(&own, 50)) {
+        c->max_send_buffer = rng_log(&own, 1, 1 << 20);
+        c->max_stream_send_buffer = rng_log(&own, 1, 262144);
+    }
+    c->glitch_rate = rng_chance(&own, 50) ? 0 : rng_log(&own, 1, 1000);
+    if (rng_chance(&own, 30)) {
+        c->keepalive_mode = rng_below(&own, 3);
+        c->keepalive_timeout_ms = rng_log(&own, 1000, 120000);
+        c->frame_timeout_ms = rng_log(&own, 1, 120000);
+        c->send_stall_timeout_ms = rng_log(&own, 100, 120000);
+        c->idle_timeout_ms = rng_log(&own, 100, 120000);
+    }
+    if (rng_chance(&own, 50)) {
+        c->half_close_timeout_ms = rng_log(&own, 1, 60000);
+        c->accept_timeout_ms = rng_log(&own, 1, 30000);
+    }
+}
+
 /* Checks the complete frames that the engine sent, and forgets them. */
 static void check_output(struct hostile *h)
 {
@@ -456,13 +486,22 @@ static void check_output(struct hostile *h)
     }
 }
 
+/* What windows may add to the budget. */
+static uint32_t most_growth(const struct smux_config *c)
+{
+    if (c->max_stream_buffer != 0 || c->max_window_growth == SMUX_OFF) {
+        return 0;
+    }
+    return c->max_window_growth;
+}
+
 static void check(struct hostile *h)
 {
     const struct smux_config *c = &h->config;
     struct smux_session_stats stats = wire_stats(&h->w);
     int error = smux_engine_error(h->w.engine);
     size_t streams = stats.streams_now + HANDLES + 40;
-    size_t limit = (size_t)c->max_receive_buffer + c->max_receive_buffer / 4 + 2 * 65536;
+    size_t limit = (size_t)stats.receive_budget + stats.receive_budget / 4 + 2 * 65536;
 
     limit += streams * 512 + (1 << 20) + (1 << 19) + 4096 * streams + 262144; /* the send side */
     if (h->error == SMUX_OK) {
@@ -471,9 +510,11 @@ static void check(struct hostile *h)
     must(error == h->error, "I16: the error changes from %s to %s", smux_status_name(h->error),
          smux_status_name(error));
     must(h->w.heap.now <= limit, "I3: heap of %zu bytes, %zu allowed", h->w.heap.now, limit);
-    must(stats.receive_buffer <= (uint64_t)c->max_receive_buffer + 65534 + 33000,
+    must(stats.receive_buffer <= (uint64_t)stats.receive_budget + 65534 + 33000,
          "I3: %u bytes charged to a budget of %u", (unsigned)stats.receive_buffer,
-         (unsigned)c->max_receive_buffer);
+         (unsigned)stats.receive_budget);
+    must(stats.receive_budget <= (uint64_t)c->max_receive_buffer + most_growth(c),
+         "L3: a budget of %u", (unsigned)stats.receive_budget);
     h->shared_input = h->shared_input || inside_shares_input(h->w.engine);
     must(inside_discards(h->w.engine) <= (c->max_discards == SMUX_OFF ? 0 : c->max_discards),
          "I11: %u discard records", (unsigned)inside_discards(h->w.engine));
@@ -553,6 +594,7 @@ static bool run_hostile(uint64_t seed, uint64_t *out_hash)
     h->bursts = rng_chance(&h->rng, 70);
     h->attends = rng_chance(&h->rng, 70);
     choose_config(h);
+    choose_more(h, seed);
     wire_start(&h->w, rng_chance(&h->rng, 70) ? SMUX_SERVER : SMUX_CLIENT, &h->config,
                rng_chance(&h->rng, 60) ? FEED_RANDOM : FEED_WHOLE);
     if (h->w.mode == FEED_WHOLE && rng_chance(&h->rng, 20)) {
