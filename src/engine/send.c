@@ -266,9 +266,13 @@ void smux__send_refusal(smux_engine *e, uint32_t id)
 {
     struct smux__refusals *r = &e->refusals;
 
-    if (r->count == e->config.max_refusals || !have_ring(e)) {
+    if (r->count == e->config.max_refusals) {
         e->stats.limits[SMUX_LIMIT_DROPPED_SYNS]++;
         smux__engine_glitch(e, 10);
+        return;
+    }
+    if (!have_ring(e)) { /* which is not the peer's fault */
+        e->stats.limits[SMUX_LIMIT_DROPPED_SYNS]++;
         return;
     }
     struct smux__refusal *slot = &r->ring[(r->head + r->count++) % e->config.max_refusals];

@@ -558,6 +558,65 @@ START_TEST(R10_stream_for_which_there_is_no_memory_is_refused)
 }
 END_TEST
 
+/* The peer cannot help it, and pays nothing. */
+START_TEST(R10_refusal_for_which_there_is_no_memory_is_not_sent)
+{
+    struct smux_config config = wire_config(1);
+    struct wire w;
+
+    config.max_remote_streams = 1;
+    start_server(&w, &config, FEED_WHOLE);
+    w.heap.fail_at = w.heap.calls + 1;
+    w.heap.fail_on = true;
+    wire_syn(&w, 5);
+    w.heap.fail_at = 0;
+    w.heap.fail_on = false;
+    expect_quiet(&w);
+    ck_assert_uint_eq(wire_stats(&w).limits[SMUX_LIMIT_DROPPED_SYNS], 1);
+    expect_glitches(&w, 0);
+    wire_syn(&w, 7);
+    expect_fin(&w, 7);
+    wire_stop(&w);
+}
+END_TEST
+
+/* Whatever fires, once the first stream was refused: the ring of refusals is made then. */
+START_TEST(R18_limits_take_no_memory_when_they_act)
+{
+    struct smux_config config = wire_config(2);
+    smux_estream *stream;
+    struct wire w;
+
+    config.max_remote_streams = 2;
+    config.max_refusals = 10;
+    stream = start_server(&w, &config, FEED_WHOLE);
+    wire_syn(&w, 5);
+    wire_accept(&w, 5);
+    wire_syn(&w, 7);
+    expect_fin(&w, 7);
+    wire_write(&w, stream, 100);
+    wire_skip(&w);
+    w.blocked = true;
+    uint64_t calls = w.heap.calls;
+    for (uint32_t id = 9; id < 9 + 2 * 15; id += 2) {
+        wire_syn(&w, id); /* L1, L7 */
+    }
+    wire_upd(&w, 3, 101, 262144); /* L5 */
+    expect_status(&w, stream, SMUX_ECONSUMED);
+    while (smux_engine_error(w.engine) == SMUX_OK) {
+        wire_psh(&w, 5, 0); /* L6 */
+    }
+    ck_assert_int_eq(smux_engine_error(w.engine), SMUX_EFLOOD);
+    struct smux_session_stats stats = wire_stats(&w);
+    ck_assert_uint_eq(stats.limits[SMUX_LIMIT_REFUSED_STREAMS], 16);
+    ck_assert_uint_eq(stats.limits[SMUX_LIMIT_DROPPED_SYNS], 5);
+    ck_assert_uint_eq(stats.limits[SMUX_LIMIT_ABORTED_CONSUMED], 1);
+    ck_assert_uint_eq(stats.limits[SMUX_LIMIT_ENDED_FLOOD], 1);
+    ck_assert_uint_eq(w.heap.calls, calls);
+    wire_stop(&w);
+}
+END_TEST
+
 /* Others go on, and what came too much is counted. */
 START_TEST(R10_payload_for_which_there_is_no_memory_aborts_its_stream)
 {
@@ -634,6 +693,8 @@ int main(void)
     add_every_split(tc, L22_guard_and_linger_have_an_end);
     tcase_add_test(tc, R10_stream_for_which_there_is_no_memory_is_refused);
     tcase_add_test(tc, R10_payload_for_which_there_is_no_memory_aborts_its_stream);
+    tcase_add_test(tc, R10_refusal_for_which_there_is_no_memory_is_not_sent);
+    tcase_add_test(tc, R18_limits_take_no_memory_when_they_act);
     tcase_add_test(tc, limits_have_names);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
