@@ -176,6 +176,18 @@ def calls_of_the_server_fail():
     every_call("server")
 
 
+@test
+def without_random_numbers_attempts_are_spread_all_the_same():
+    plan = Plan()
+    plan.fail("GETRANDOM", 1, errno.ENOSYS, 0)
+    client = Process([tool(), "client", "-l", "127.0.0.1:0", "-r", "127.0.0.1:1",
+                      "--retry-min", "0.2", "--retry-cap", "0.2", "--retry-max", "20"],
+                     env=plan.environment())
+    begin = time.monotonic()
+    expect(client.wait(30), 69, "exit status")
+    expect(time.monotonic() - begin > 0.5, True, "20 attempts took as long as they are to")
+
+
 # --- memory (K1) -----------------------------------------------------------------------------
 
 def memory_of(side, exchange):

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sysexits.h>
 
 #include "app.h"
 #include "backoff.h"
 #include "link_log.h"
 #include "log.h"
+#include "random_bits.h"
 #include "socket_options.h"
 
 /* A session that has lived so long counts as success: the next failure is a first one. */
@@ -68,7 +68,6 @@ static void on_retry(uv_timer_t *timer)
 static void slot_wait(struct slot *slot)
 {
     const struct settings *settings = settings_of(slot);
-    uint64_t random = 0;
     uint32_t delay;
 
     slot->attempt++;
@@ -82,8 +81,8 @@ static void slot_wait(struct slot *slot)
         app_stop(slot->pool->app, EX_UNAVAILABLE, why);
         return;
     }
-    (void)!getrandom(&random, sizeof(random), 0);
-    delay = backoff_delay_ms(settings->retry_min, settings->retry_cap, slot->attempt, random);
+    delay =
+        backoff_delay_ms(settings->retry_min, settings->retry_cap, slot->attempt, random_bits());
     slot->state = SLOT_WAITING;
     LOG_EVENT(LEVEL_INFO, "client", "retry", LOG_MS("in", delay), LOG_U64("attempt", slot->attempt),
               LOG_MS("cap", settings->retry_cap));

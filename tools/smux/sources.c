@@ -5,7 +5,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "random_bits.h"
 
 /* Writes what identifies the source; false for an address that has none. */
 static bool source_of(const struct endpoint_address *address, struct source *out)
@@ -54,8 +55,7 @@ int sources_take(struct sources *sources, const struct endpoint_address *address
         return SMUX_OK;
     }
     if (sources->seed == 0) {
-        (void)!getrandom(&sources->seed, sizeof(sources->seed), 0);
-        sources->seed |= 1;
+        sources->seed = random_bits() | 1;
     }
     at = sources_find(sources, &wanted);
     if (*at == NULL) {
