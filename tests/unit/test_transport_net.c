@@ -183,39 +183,81 @@ START_TEST(an_interrupted_connect_goes_on)
 }
 END_TEST
 
-static struct addrinfo *chained[2];
+static struct addrinfo *chained[50];
+static int n_chained;
 
-/** Answers with two addresses: 127.0.0.2, where nobody listens, then 127.0.0.1. */
-static int two_addresses(const char *host, const char *service, const struct addrinfo *hints,
-                         struct addrinfo **out_list)
+/** Answers with 127.0.0.2, where nobody listens, again and again, and 127.0.0.1 in the end. */
+static int many_addresses(const char *host, const char *service, const struct addrinfo *hints,
+                          struct addrinfo **out_list)
 {
     (void)host;
-    ck_assert_int_eq(getaddrinfo("127.0.0.2", service, hints, &chained[0]), 0);
-    ck_assert_int_eq(getaddrinfo("127.0.0.1", service, hints, &chained[1]), 0);
-    ck_assert_ptr_null(chained[0]->ai_next);
-    chained[0]->ai_next = chained[1];
+    for (int i = 0; i < n_chained; i++) {
+        const char *numeric = i == n_chained - 1 ? "127.0.0.1" : "127.0.0.2";
+
+        ck_assert_int_eq(getaddrinfo(numeric, service, hints, &chained[i]), 0);
+        ck_assert_ptr_null(chained[i]->ai_next);
+        if (i > 0) {
+            chained[i - 1]->ai_next = chained[i];
+        }
+    }
     *out_list = chained[0];
     return 0;
 }
 
-static void free_two(struct addrinfo *list)
+static void free_many(struct addrinfo *list)
 {
-    list->ai_next = NULL;
-    freeaddrinfo(chained[0]);
-    freeaddrinfo(chained[1]);
+    ck_assert_ptr_eq(list, chained[0]);
+    for (int i = 0; i < n_chained; i++) {
+        chained[i]->ai_next = NULL;
+        freeaddrinfo(chained[i]);
+    }
 }
 
-START_TEST(all_addresses_of_a_name_are_tried)
+START_TEST(K6_all_addresses_of_a_name_are_tried)
 {
     char address[64];
     char dialled[64];
     int listener = listen_at("0", address);
 
-    smux__sys.getaddrinfo = two_addresses;
-    smux__sys.freeaddrinfo = free_two;
+    n_chained = _i == 0 ? 2 : 50;
+    smux__sys.getaddrinfo = many_addresses;
+    smux__sys.freeaddrinfo = free_many;
     (void)snprintf(dialled, sizeof dialled, "example:%s", address + 10);
     int client = dial(dialled);
     check_connected(client, accept_from(listener));
+}
+END_TEST
+
+static int slow_address(const char *host, const char *service, const struct addrinfo *hints,
+                        struct addrinfo **out_list)
+{
+    (void)host;
+    (void)usleep(60000);
+    return getaddrinfo("127.0.0.1", service, hints, out_list);
+}
+
+/* The time of the look-up counts. A listener whose queue is full swallows what comes. */
+START_TEST(K6_a_name_that_is_found_too_late_has_no_time_left)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    char dialled[32];
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int fd;
+
+    ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(listener, 0), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    (void)snprintf(dialled, sizeof dialled, "example:%u", ntohs(address.sin_port));
+    for (int i = 0; i < 4; i++) {
+        int filler = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+        (void)connect(filler, (const struct sockaddr *)&address, len);
+    }
+    smux__sys.getaddrinfo = slow_address;
+    uint64_t begin_us = smux_now_us();
+    ck_assert_int_eq(smux_dial(dialled, 50, &fd), SMUX_EDEADLINE);
+    ck_assert_uint_lt(smux_now_us() - begin_us, 1000000);
 }
 END_TEST
 
@@ -444,7 +486,8 @@ static TCase *dial_tests(void)
     tcase_add_test(tc, dialling_gives_up_in_time);
     tcase_add_test(tc, dialling_tcp_gives_up_in_time);
     tcase_add_test(tc, an_interrupted_connect_goes_on);
-    tcase_add_test(tc, all_addresses_of_a_name_are_tried);
+    tcase_add_loop_test(tc, K6_all_addresses_of_a_name_are_tried, 0, 2);
+    tcase_add_test(tc, K6_a_name_that_is_found_too_late_has_no_time_left);
     tcase_add_test(tc, a_name_without_addresses_is_an_address_error);
     tcase_add_test(tc, no_descriptor_left_is_an_io_error);
     return tc;
