@@ -150,7 +150,9 @@ struct smux_config {
     uint32_t
         max_receive_buffer; /**< budget of the session for unread data in bytes; 4 MiB [BKT-1] */
     uint32_t max_stream_buffer; /**< v2: fixed window of a stream in bytes; 0: it tunes itself,
-                                     from 262144 (or max_receive_buffer if that is less) up */
+                                     from 262144 (or max_receive_buffer if that is less) up. A
+                                     stream with twice its largest window unread, and at least
+                                     512 KiB, is aborted [UPD-9] */
     uint32_t max_window_growth; /**< v2: bytes by which the windows of all streams that tune
                                      themselves may grow, and with them the budget, while the
                                      application keeps up; shares of many busy streams
