@@ -107,6 +107,18 @@ def many_streams_in_every_direction():
 
 
 @test
+def one_thread_an_end_serves_all_streams():
+    for direction in ([], ["--reverse"], ["--bidir"], ["--unix"]):
+        for result in document("--loop", "-P", "16", "--size", "10000", "--vs", "v1,v2", *SHORT,
+                               *direction)["tests"]:
+            expect_sane(result)
+            expect_active(result)
+            expect(result["start"]["params"]["loop"], True, "loop")
+            expect_true(result["end"]["fairness"] > 0.5, "no stream starves with %s: %s" % (
+                direction, result["end"]["per_stream_bytes"]))
+
+
+@test
 def fairness_is_that_of_each_interval():
     result = document("-P", "8", "--size", "10000", *SHORT)
     for interval in result["intervals"]:
@@ -278,6 +290,10 @@ def every_mode_with_a_server():
             expect_sane(result)
             expect_active(result)
             expect(result["start"]["params"]["remote"], address, "remote")
+    for direction in ([], ["--reverse"]):
+        result = document("-r", address, "--loop", "-P", "4", *SHORT, *direction)
+        expect_sane(result)
+        expect_active(result)
     versions = document("-r", address, "--vs", "v1,v2", *SHORT)["tests"]
     expect([r["start"]["kind"] for r in versions], ["v1", "v2"], "versions")
 
@@ -297,22 +313,24 @@ def idle_streams_at_a_server():
 def a_server_that_does_something_else():
     target = libtunnel.Target(libtunnel.echo)
     tunnel = libtunnel.server(target.address)
-    status, _, err = run_tool("bench", "-r", libtunnel.format_address(tunnel.address),
-                              "--connect-timeout", "1", *SHORT)
-    expect(status, EX_PROTOCOL, "exit status")
-    expect_in("is `smux server --bench` running there?", err, "message")
+    for loop in ([], ["--loop"]):
+        status, _, err = run_tool("bench", "-r", libtunnel.format_address(tunnel.address),
+                                  "--connect-timeout", "1", *SHORT, *loop)
+        expect(status, EX_PROTOCOL, "exit status")
+        expect_in("is `smux server --bench` running there?", err, "message")
 
 
 @test
 def a_server_that_dies():
-    process = libtunnel.Process([libtunnel.tool(), "server", "--bench", "-l", "127.0.0.1:0"])
-    address = libtunnel.format_address(listening(process))
-    client = libtunnel.Process([libtunnel.tool(), "bench", "-r", address, "-t", "30", "-O", "0",
-                                "-i", "0.1"])
-    client.wait_log(r"0\.1-0\.2 s")
-    process.kill()
-    expect(client.wait(10), EX_UNAVAILABLE, "exit status")
-    expect_in("the test failed", client.log(), "message")
+    for loop in ([], ["--loop"]):
+        process = libtunnel.Process([libtunnel.tool(), "server", "--bench", "-l", "127.0.0.1:0"])
+        address = libtunnel.format_address(listening(process))
+        client = libtunnel.Process([libtunnel.tool(), "bench", "-r", address, "-t", "30", "-O", "0",
+                                    "-i", "0.1", *loop])
+        client.wait_log(r"0\.1-0\.2 s")
+        process.kill()
+        expect(client.wait(10), EX_UNAVAILABLE, "exit status")
+        expect_in("the test failed", client.log(), "message")
 
 
 # --- interrupted ------------------------------------------------------------------------------
@@ -390,6 +408,17 @@ def second_interrupt_ends_at_once():
     expect(process.wait(5), -signal.SIGINT, "ended by the signal")
 
 
+@test
+def a_loop_has_one_thread_at_each_end():
+    """And the one that looks at the counters; so there may be more streams than threads."""
+    process = libtunnel.Process([libtunnel.tool(), "bench", "--loop", "-P", "5000", "-t", "60",
+                                 "-O", "0", "-i", "0.1"])
+    process.wait_log(FIRST_INTERVAL)
+    expect(len(os.listdir("/proc/%d/task" % process.pid)), 3, "threads")
+    process.send(signal.SIGINT)
+    expect(process.wait(30), 130, "exit status")
+
+
 # --- what is refused -------------------------------------------------------------------------
 
 @test
@@ -403,6 +432,9 @@ def wrong_options():
         (["--vs", "tcp", "-r", "127.0.0.1:1"], EX_USAGE, "leave --remote out"),
         (["--streams", "0"], EX_USAGE, "out of range"),
         (["--streams", "5000"], EX_USAGE, "each has a thread"),
+        (["--loop", "--mode", "small"], EX_USAGE, "--loop is for --mode bulk"),
+        (["--loop", "--mode", "bulk,idle"], EX_USAGE, "--loop is for --mode bulk"),
+        (["--loop", "--vs", "tcp,v2"], EX_USAGE, "leave tcp out of --vs"),
         (["--time", "0"], EX_USAGE, "out of range"),
         (["--time", "soon"], EX_USAGE, "not a time"),
         (["--size", "1GiB"], EX_USAGE, "out of range"),

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "bench_flow.h"
 #include "socket_options.h"
 #include "usage.h"
 #include "values.h"
@@ -35,6 +36,22 @@ static void configure(struct carrier *carrier, uint32_t n_channels, bool count_h
     }
 }
 
+/* Makes a session over a socket, which belongs to it on failure, too. */
+static int take_socket(struct carrier *carrier, int fd)
+{
+    const struct smux_config *config = &carrier->config[SMUX_CLIENT];
+    int status;
+
+    if (carrier->settings->loop) {
+        return loop_open(&carrier->loop, SMUX_CLIENT, fd, config, flow_user_size());
+    }
+    status = smux_client(fd, config, &carrier->session);
+    if (status != SMUX_OK) {
+        close(fd);
+    }
+    return status;
+}
+
 static int start_session(struct carrier *carrier)
 {
     const struct settings *settings = &carrier->settings->common;
@@ -47,29 +64,40 @@ static int start_session(struct carrier *carrier)
         return EX_UNAVAILABLE;
     }
     socket_tune_session(fd, settings);
-    status = smux_client(fd, &carrier->config[SMUX_CLIENT], &carrier->session);
+    status = take_socket(carrier, fd);
     if (status != SMUX_OK) {
         usage_error("cannot start a session: %s", smux_strerror(status));
-        close(fd);
         return EX_OSERR;
     }
     return 0;
 }
 
+static int ask_for_count(struct carrier *carrier, uint64_t *out_count)
+{
+    uint32_t limit_ms = carrier->settings->common.connect_timeout;
+    struct channel channel;
+    int status;
+
+    if (carrier->loop.conn != NULL) {
+        return flow_probe(&carrier->loop, limit_ms, out_count);
+    }
+    status = carrier_channel(carrier, &channel);
+    if (status == SMUX_OK) {
+        channel_set_limit(&channel, limit_ms);
+        status = channel_request(&channel, BENCH_COUNT, 0);
+        status = status == SMUX_OK ? channel_read_count(&channel, out_count) : status;
+        channel_close(&channel);
+    }
+    return status;
+}
+
 /* Asks for the count of discarded streams: only a bench server knows the answer. */
 static int probe(struct carrier *carrier)
 {
-    struct channel channel;
     char why[256];
     uint64_t count = 1;
-    int status = carrier_channel(carrier, &channel);
+    int status = ask_for_count(carrier, &count);
 
-    if (status == SMUX_OK) {
-        channel_set_limit(&channel, carrier->settings->common.connect_timeout);
-        status = channel_request(&channel, BENCH_COUNT, 0);
-        status = status == SMUX_OK ? channel_read_count(&channel, &count) : status;
-        channel_close(&channel);
-    }
     if (status == SMUX_OK && count == 0) {
         return 0;
     }
@@ -84,6 +112,7 @@ static int start_server(struct carrier *carrier, uint32_t n_channels)
 {
     const struct bench_server_options options = {.kind = carrier->kind,
                                                  .unix_socket = carrier->settings->unix_socket,
+                                                 .loop = carrier->settings->loop,
                                                  .settings = &carrier->settings->common,
                                                  .config = &carrier->config[SMUX_SERVER],
                                                  .expected = n_channels};
@@ -214,7 +243,7 @@ uint64_t carrier_frames(const struct carrier *carrier)
     struct smux_session_stats stats;
 
     if (carrier->session == NULL) {
-        return 0;
+        return atomic_load_explicit(&carrier->frames, memory_order_relaxed);
     }
     smux_session_stats(carrier->session, &stats);
     return stats.frames_in.psh + stats.frames_out.psh;
@@ -224,6 +253,8 @@ const char *carrier_explain(const struct carrier *carrier, int status, char *out
 {
     if (carrier->session != NULL && smux_session_error(carrier->session) != SMUX_OK) {
         smux_session_error_text(carrier->session, out, size);
+    } else if (carrier->loop.over) {
+        snprintf(out, size, "%s", smux_engine_error_text(carrier->loop.engine));
     } else if (status == SMUX_EIO) {
         snprintf(out, size, "%s", value_errno_text(errno));
     } else {
@@ -237,6 +268,7 @@ void carrier_close(struct carrier *carrier)
     if (carrier->session != NULL) {
         smux_session_close(carrier->session);
     }
+    loop_close(&carrier->loop);
     if (carrier->server != NULL) {
         bench_server_stop(carrier->server);
     }

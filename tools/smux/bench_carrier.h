@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "bench_channel.h"
+#include "bench_loop.h"
 #include "heap.h"
 #include "bench_server.h"
 #include "bench_settings.h"
@@ -19,9 +20,11 @@ struct carrier {
     struct heap heap[2];
     struct bench_server *server; /* NULL: remote */
     const char *address;         /* of the server */
-    smux_session *session;       /* NULL for TCP */
-    struct sockaddr_in peer;     /* TCP: what to connect to */
-    _Atomic uint32_t connected;  /* TCP: connections made */
+    smux_session *session;       /* NULL for TCP, and with an event loop */
+    struct bench_loop loop;      /* with --loop, instead of the session */
+    _Atomic uint64_t frames; /* of data of the loop, in both directions, as it tells now and then */
+    struct sockaddr_in peer; /* TCP: what to connect to */
+    _Atomic uint32_t connected; /* TCP: connections made */
 };
 
 /*

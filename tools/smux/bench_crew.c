@@ -76,6 +76,14 @@ static void init_background(struct worker *worker, const struct bench_test *test
     init_flow(worker, test, index);
 }
 
+/* Lets the first worker do what all of them were to do. */
+static void gather(struct crew *crew)
+{
+    for (size_t i = 0; i < crew->n; i++) {
+        crew->workers[i].work = i == 0 ? work_loop : NULL;
+    }
+}
+
 bool crew_init(struct crew *crew, const struct bench_test *test, struct carrier *carrier,
                uint32_t limit_ms)
 {
@@ -96,6 +104,9 @@ bool crew_init(struct crew *crew, const struct bench_test *test, struct carrier 
         } else {
             init_background(&crew->workers[i], test, i - measured);
         }
+    }
+    if (test->settings->loop) {
+        gather(crew);
     }
     return ok;
 }

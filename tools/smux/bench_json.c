@@ -23,13 +23,14 @@ static json_t *json_of_params(const struct bench_test *test)
 {
     const struct bench_settings *settings = test->settings;
 
-    return json_pack(
-        "{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:b, s:b, s:b, s:s?}", "streams",
-        (int)test->streams, "size", (int)test->size, "framesize", (int)settings->common.framesize,
-        "streambuf", (int)settings->common.streambuf, "smuxbuf", (int)settings->common.smuxbuf,
-        "time_s", settings->time_ms / 1000.0, "omit_s", settings->omit_ms / 1000.0, "interval_s",
-        settings->interval_ms / 1000.0, "rate", (int)settings->rate, "reverse", settings->reverse,
-        "bidir", settings->bidir, "unix", settings->unix_socket, "remote", settings->remote);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:i, s:b, s:b, s:b, s:b, s:s?}",
+                     "streams", (int)test->streams, "size", (int)test->size, "framesize",
+                     (int)settings->common.framesize, "streambuf", (int)settings->common.streambuf,
+                     "smuxbuf", (int)settings->common.smuxbuf, "time_s", settings->time_ms / 1000.0,
+                     "omit_s", settings->omit_ms / 1000.0, "interval_s",
+                     settings->interval_ms / 1000.0, "rate", (int)settings->rate, "reverse",
+                     settings->reverse, "bidir", settings->bidir, "unix", settings->unix_socket,
+                     "loop", settings->loop, "remote", settings->remote);
 }
 
 json_t *json_of_start(const struct bench_test *test)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "bench_loop.h"
 #include "bench_request.h"
 
 /* A source writes from here. */
@@ -48,24 +49,6 @@ void bench_peer_free(struct bench_peer *peer)
 
 /* --- the services; each returns SMUX_EAGAIN to go on later, anything else ends the stream ---- */
 
-/* Takes whatever there is. */
-static int drain(struct bench_peer *peer, smux_estream *stream, struct bench_stream *state)
-{
-    struct smux_iov iov[16];
-    int n = 0;
-    int status;
-
-    while ((status = smux_estream_peek(peer->engine, stream, iov, 16, &n)) == SMUX_OK) {
-        size_t len = 0;
-        for (int i = 0; i < n; i++) {
-            len += iov[i].len;
-        }
-        smux_estream_consume(peer->engine, stream, len);
-        state->taken += len;
-    }
-    return status;
-}
-
 /* Writes a few bytes, for which there is room unless the client never reads. */
 static int write_short(struct bench_peer *peer, smux_estream *stream, const void *data, size_t len)
 {
@@ -85,7 +68,7 @@ static int write_count(struct bench_peer *peer, smux_estream *stream, uint64_t c
 
 static int serve_sink(struct bench_peer *peer, smux_estream *stream, struct bench_stream *state)
 {
-    int status = drain(peer, stream, state);
+    int status = loop_drain(peer->engine, stream, &state->taken);
 
     if (status == SMUX_EOF) {
         write_count(peer, stream, state->taken);
@@ -95,7 +78,7 @@ static int serve_sink(struct bench_peer *peer, smux_estream *stream, struct benc
 
 static int serve_discard(struct bench_peer *peer, smux_estream *stream, struct bench_stream *state)
 {
-    int status = drain(peer, stream, state);
+    int status = loop_drain(peer->engine, stream, &state->taken);
 
     peer->discarded += status == SMUX_EOF;
     return status;
@@ -104,7 +87,7 @@ static int serve_discard(struct bench_peer *peer, smux_estream *stream, struct b
 static int serve_source(struct bench_peer *peer, smux_estream *stream, struct bench_stream *state)
 {
     uint32_t size = state->request.size;
-    int status = drain(peer, stream, state);
+    int status = loop_drain(peer->engine, stream, &state->taken);
     size_t taken;
 
     if (status != SMUX_EAGAIN) {
@@ -157,7 +140,7 @@ static int serve(struct bench_peer *peer, smux_estream *stream, struct bench_str
     case BENCH_COUNT:
         return serve_count(peer, stream);
     case BENCH_HOLD:
-        return drain(peer, stream, state);
+        return loop_drain(peer->engine, stream, &state->taken);
     }
     return SMUX_EINVAL;
 }

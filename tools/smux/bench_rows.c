@@ -43,6 +43,9 @@ static void put_title(FILE *out, const struct bench_test *test)
                 value_format_bytes(test->settings->common.framesize, frame, sizeof(frame)),
                 unit_of_window(test, window, sizeof(window)));
     }
+    if (test->settings->loop) {
+        fputs("  event loop", out);
+    }
     if (test->settings->runs > 1) {
         fprintf(out, "  run %u of %u", test->run, test->settings->runs);
     }

@@ -72,6 +72,9 @@ static void probe_window(struct run *run)
         smux_stream_stats(worker->channel.stream, &stats);
         run->probes++;
         run->blocked += stats.blocked_on_window;
+    } else if (run->test->settings->loop && worker->service == BENCH_SINK) {
+        run->probes++;
+        run->blocked += atomic_load_explicit(&worker->blocked, memory_order_relaxed);
     }
 }
 

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "bench_channel.h"
+#include "bench_loop.h"
 #include "socket_options.h"
 
 /* What one read takes at most; peers read into as much. */
@@ -212,6 +214,16 @@ static void *accept_connections(void *arg)
     return NULL;
 }
 
+/* Waits for the connection of the session. false at the end of the server. */
+static bool accept_session(struct bench_server *server, int *out_fd)
+{
+    if (!accept_connection(server, out_fd)) {
+        return false;
+    }
+    socket_tune_session(*out_fd, server->options.settings);
+    return true;
+}
+
 static void *accept_streams(void *arg)
 {
     struct bench_server *server = arg;
@@ -219,10 +231,9 @@ static void *accept_streams(void *arg)
     smux_stream *stream;
     int fd;
 
-    if (!accept_connection(server, &fd)) {
+    if (!accept_session(server, &fd)) {
         return NULL;
     }
-    socket_tune_session(fd, server->options.settings);
     if (smux_server(fd, server->options.config, &session) != SMUX_OK) {
         close(fd);
         return NULL;
@@ -232,6 +243,32 @@ static void *accept_streams(void *arg)
     }
     end_services(server);
     smux_session_close(session); /* the client waits for it */
+    return NULL;
+}
+
+/* --- an event loop ------------------------------------------------------------------------ */
+
+static void serve_peer(void *user, smux_estream *stream)
+{
+    bench_peer_on_event(user, stream, 0);
+}
+
+static void *run_loop(void *arg)
+{
+    struct bench_server *server = arg;
+    struct bench_loop loop;
+    int fd;
+
+    if (!accept_session(server, &fd) || loop_open(&loop, SMUX_SERVER, fd, server->options.config,
+                                                  bench_peer_user_size()) != SMUX_OK) {
+        return NULL;
+    }
+    loop.serve = serve_peer;
+    loop.user = bench_peer_new(loop.conn);
+    while (loop.user != NULL && loop_turn(&loop, SMUX_NEVER) == SMUX_OK) {
+    }
+    bench_peer_free(loop.user);
+    loop_close(&loop);
     return NULL;
 }
 
@@ -273,10 +310,17 @@ static int listen_tcp(struct bench_server *server)
     return status;
 }
 
+static void *(*choose_acceptor(const struct bench_server_options *options))(void *)
+{
+    if (options->kind == KIND_TCP) {
+        return accept_connections;
+    }
+    return options->loop ? run_loop : accept_streams;
+}
+
 int bench_server_start(const struct bench_server_options *options, struct bench_server **out_server)
 {
     struct bench_server *server = calloc(1, sizeof(*server));
-    bool tcp = options->kind == KIND_TCP;
     int status;
 
     if (server == NULL) {
@@ -290,8 +334,7 @@ int bench_server_start(const struct bench_server_options *options, struct bench_
              : options->unix_socket ? listen_unix(server)
                                     : listen_tcp(server);
     if (status == SMUX_OK &&
-        pthread_create(&server->acceptor, NULL, tcp ? accept_connections : accept_streams,
-                       server) != 0) {
+        pthread_create(&server->acceptor, NULL, choose_acceptor(options), server) != 0) {
         status = SMUX_EIO;
     }
     if (status != SMUX_OK) {

@@ -21,6 +21,7 @@ struct bench_server;
 struct bench_server_options {
     enum bench_kind kind;
     bool unix_socket;                 /* instead of loopback TCP */
+    bool loop;                        /* the session has one thread for all streams */
     const struct settings *settings;  /* of the socket */
     const struct smux_config *config; /* of the session */
     uint32_t expected;                /* channels that will be held */

@@ -8,7 +8,7 @@
 
 #define BULK_SIZE  (128u * 1024)
 #define SMALL_SIZE 64u
-/* Every stream but the idle ones has a thread at each end. */
+/* Every stream has a thread at each end, but for idle ones and those of an event loop. */
 #define MAX_THREADS 4096u
 
 const struct command bench_command = {
@@ -157,13 +157,19 @@ static const char *find_fault(const struct bench_settings *settings)
     if (settings->remote != NULL && settings->unix_socket) {
         return "--unix is for both ends in this process: leave --remote out";
     }
+    if (settings->loop && !(settings->n_modes == 1 && settings->modes[0]->id == MODE_BULK)) {
+        return "--loop is for --mode bulk";
+    }
+    if (settings->loop && wants_kind(settings, KIND_TCP)) {
+        return "--loop is for sessions: leave tcp out of --vs";
+    }
     if (settings->reverse && settings->bidir) {
         return "--reverse and --bidir exclude each other";
     }
     if (settings->json_lines && settings->json != NULL && strcmp(settings->json, "-") == 0) {
         return "--json-lines and --json - both go to standard output";
     }
-    if (settings->streams > MAX_THREADS && has_threads(settings)) {
+    if (settings->streams > MAX_THREADS && !settings->loop && has_threads(settings)) {
         return "--streams: at most 4096 in modes other than idle, because each has a thread";
     }
     return NULL;

@@ -58,6 +58,7 @@ struct bench_settings {
     uint32_t rate; /* messages a second of all streams; 0: closed loop */
     uint32_t runs;
     bool unix_socket; /* instead of loopback TCP */
+    bool loop;        /* each end of a session is one thread */
     bool reverse;
     bool bidir;
     bool json_lines;

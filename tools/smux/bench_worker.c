@@ -68,21 +68,26 @@ static uint64_t now_ns(void)
 
 /* --- flow --------------------------------------------------------------------------------- */
 
-/* Ends a sink and compares what it got. */
-static int check_sink(struct worker *worker)
+int worker_check_sink(struct worker *worker, uint64_t got)
 {
     uint64_t sent = atomic_load_explicit(&worker->bytes, memory_order_relaxed);
+
+    if (got != sent) {
+        return worker_fail(worker, SMUX_EPROTO, "%llu bytes were sent and %llu arrived",
+                           (unsigned long long)sent, (unsigned long long)got);
+    }
+    return SMUX_OK;
+}
+
+static int end_sink(struct worker *worker)
+{
     uint64_t got = 0;
     int status = channel_shutdown(&worker->channel);
 
     if (status == SMUX_OK) {
         status = channel_read_count(&worker->channel, &got);
     }
-    if (status == SMUX_OK && got != sent) {
-        return worker_fail(worker, SMUX_EPROTO, "%llu bytes were sent and %llu arrived",
-                           (unsigned long long)sent, (unsigned long long)got);
-    }
-    return status;
+    return status == SMUX_OK ? worker_check_sink(worker, got) : status;
 }
 
 int work_write(struct worker *worker)
@@ -99,7 +104,7 @@ int work_write(struct worker *worker)
         worker_count(worker, status == SMUX_OK ? size : 0, 1);
     }
     free(message);
-    return status == SMUX_OK ? check_sink(worker) : status;
+    return status == SMUX_OK ? end_sink(worker) : status;
 }
 
 int work_read(struct worker *worker)
@@ -191,7 +196,7 @@ int crew_open(struct crew *crew)
 
     for (size_t i = 0; i < crew->n && status == SMUX_OK; i++) {
         struct worker *worker = &crew->workers[i];
-        if (worker->service == 0) {
+        if (worker->service == 0 || worker->work == NULL || worker->work == work_loop) {
             continue;
         }
         status = carrier_channel(crew->carrier, &worker->channel);
@@ -208,6 +213,9 @@ int crew_start(struct crew *crew)
 {
     for (size_t i = 0; i < crew->n; i++) {
         struct worker *worker = &crew->workers[i];
+        if (worker->work == NULL) {
+            continue;
+        }
         if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
             return SMUX_EIO;
         }

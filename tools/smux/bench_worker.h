@@ -32,9 +32,9 @@ struct crew {
 
 struct worker {
     struct crew *crew;
-    int (*work)(struct worker *worker);
-    enum bench_service service; /* what the server does on the channel; 0: opens its own */
-    struct channel channel;     /* opened before the thread starts; not if it opens its own */
+    int (*work)(struct worker *worker); /* NULL: another one's thread does it, see work_loop() */
+    enum bench_service service;         /* what the server does on the channel; 0: opens its own */
+    struct channel channel; /* opened before the thread starts; not if it opens its own */
     bool has_channel;
     bool background;   /* its operations are not those that are measured */
     uint32_t size;     /* of a message, in bytes */
@@ -45,6 +45,7 @@ struct worker {
     _Atomic uint64_t operations;
     _Atomic uint32_t counting; /* odd while only one of these two has been changed */
     struct histogram *latency; /* NULL: not measured */
+    _Atomic bool blocked;      /* loop: it waited for the window when that was last looked at */
     uint64_t sampled_bytes;    /* of whoever looks at the counters: bytes when it did so last, */
     uint64_t start_bytes;      /* and when the measured time began */
     pthread_t thread;
@@ -60,6 +61,7 @@ int work_ping(struct worker *worker);  /* sends messages to an echo, one at a ti
 int work_turns(struct worker *worker); /* writes messages to many sinks in turn */
 int work_churn(struct worker *worker); /* opens, writes five bytes, closes */
 int work_hold(struct worker *worker);  /* opens many channels and keeps them */
+int work_loop(struct worker *worker);  /* writes and reads for all workers, in an event loop */
 
 /* For work functions: whether to stop, and counting. */
 bool worker_should_stop(const struct worker *worker);
@@ -67,6 +69,9 @@ void worker_count(struct worker *worker, uint64_t bytes, uint64_t operations);
 
 /* Tells what a worker has counted, both numbers as of one moment. */
 void worker_counted(struct worker *worker, uint64_t *out_bytes, uint64_t *out_operations);
+
+/* Compares what the server got with what the worker has counted. SMUX_OK, or SMUX_EPROTO with a text. */
+int worker_check_sink(struct worker *worker, uint64_t got);
 
 /* Leaves a text instead of that of the status. */
 int worker_fail(struct worker *worker, int status, const char *format, ...)
