@@ -34,12 +34,17 @@ def per_gigabyte(name, scale=1):
 
 
 cpu = per_gigabyte("cpu_s")
+switches = per_gigabyte("context_switches", 1e3)
 
 
 def jain(f):
     values = f["per_stream_bytes"]
     squares = sum(value * value for value in values)
     return sum(values) ** 2 / (len(values) * squares) if squares else 1
+
+
+# Raw sockets: one connection, which has one thread an end as well.
+LOOP = "bulk, 64 streams, one thread an end"
 
 
 def bulk_cases():
@@ -51,16 +56,20 @@ def bulk_cases():
         yield Case(prefix + "bulk, 1 stream, CPU", "s/GB", *one, cpu)
         yield Case(prefix + "bulk, 1 stream, CPU outside the kernel", "s/GB", *one,
                    per_gigabyte("cpu_user_s"))
-        yield Case(prefix + "bulk, 1 stream, context switches", "k/GB", *one,
-                   per_gigabyte("context_switches", 1e3))
+        yield Case(prefix + "bulk, 1 stream, context switches", "k/GB", *one, switches)
         yield Case(prefix + "bulk, 64 streams; raw: the 1 connection below", "MB/s", *many, rate,
                    tcp=one[0])
         yield Case(prefix + "bulk, 64 streams; raw: 64 connections", "MB/s", *many, rate)
         yield Case(prefix + "bulk, 64 streams; raw: 1 connection, CPU", "s/GB", *many, cpu,
                    tcp=one[0])
         yield Case(prefix + "bulk, 64 streams; raw: 1 connection, context switches", "k/GB", *many,
-                   per_gigabyte("context_switches", 1e3), tcp=one[0])
+                   switches, tcp=one[0])
         yield Case(prefix + "bulk, 64 streams, Jain's index", "1", *many, jain)
+        loop = f"--mode bulk -P 64 --loop {ours}"
+        for what, unit, read in (("", "MB/s", rate), (", CPU", "s/GB", cpu),
+                                 (", context switches", "k/GB", switches)):
+            yield Case(prefix + LOOP + what, unit, loop, None, read, tcp=one[0])
+        yield Case(prefix + LOOP + ", Jain's index", "1", loop, None, jain, tcp=None)
 
 
 EIGHT = ("--mode bulk -P 8", "-mode bulk -streams 8")
@@ -137,6 +146,9 @@ def goals():
             yield Goal(prefix + "bulk, 1 stream, CPU", ours, "<=", 1.1, "raw")
             yield Goal(many + "1 connection, CPU", ours, "<=", 1.1, "raw")
             yield Goal(prefix + "bulk, 64 streams, Jain's index", ours, ">=", 0.99)
+            yield Goal(prefix + LOOP, ours, ">=", 0.95, "raw")
+            yield Goal(prefix + LOOP + ", CPU", ours, "<=", 1.1, "raw")
+            yield Goal(prefix + LOOP + ", Jain's index", ours, ">=", 0.99)
         yield Goal("64-byte writes, 1 stream", ours, ">=", 10, "raw")
         yield Goal("64-byte writes, 1,000 streams in turn", ours, ">=", 10, go)
         yield Goal("64-byte ping-pong, p50", ours, "<=", 1.15, "raw")

@@ -20,7 +20,7 @@ def compare(*options):
 def compares_raw_sockets_and_both_versions():
     with tempfile.TemporaryDirectory() as directory:
         done = compare("--tool", libtunnel.tool(), "--no-go", "--runs", "2", "--time", "0.3",
-                       "--cases", "^bulk, 1 stream|^bulk, 64 streams; raw: the|^idle stream, heap",
+                       "--cases", "^bulk, 1 stream|^bulk, 64 streams; raw: the|^idle stream, heap|one thread",
                        "--out", directory)
         expect(done.returncode, 0, "exit status\n" + done.stderr)
         expect_in("libsmux v2 / raw", done.stdout, "ratios")
@@ -34,11 +34,13 @@ def compares_raw_sockets_and_both_versions():
     expect_in("cpu", document["machine"], "machine")
     cases = {case["title"]: case for case in document["cases"]}
     for title, case in cases.items():
-        names = {"libsmux v1", "libsmux v2"} | ({"raw"} if "idle" not in title else set())
+        alone = title.startswith("idle") or title.endswith("thread an end, Jain's index")
+        names = {"libsmux v1", "libsmux v2"} | (set() if alone else {"raw"})
         expect(set(case["values"]), names, "contenders in " + title)
         expect({len(values) for values in case["values"].values()}, {2}, "runs")
     below = cases["bulk, 64 streams; raw: the 1 connection below"]["values"]["raw"]
     expect(below, cases["bulk, 1 stream"]["values"]["raw"], "the connection below")
+    expect(cases["bulk, 64 streams, one thread an end"]["values"]["raw"], below, "one connection")
     expect(bars[0], ["case", "libsmux v1", "libsmux v2"], "columns of the bars")
     expect(float(bars[1][2]), round(cases[bars[1][0]]["ratios"]["libsmux v2 / raw"], 6), "a bar")
 
