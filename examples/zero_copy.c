@@ -26,7 +26,7 @@ static void move(smux_engine *from, smux_engine *to)
         len += iov[i].len;
     }
     smux_engine_send_commit(from, len, 0);
-    while (at < len && (n = smux_engine_recv_iov(to, iov)) > 0) {
+    while (at < len && (n = smux_engine_recv_iov(to, iov, 2)) > 0) {
         size_t stored = 0;
 
         for (int i = 0; i < n && at < len; i++, stored += room, at += room) {

@@ -208,8 +208,8 @@ static size_t feed_copy(struct run *r, const uint8_t *data, size_t len)
 
 static size_t feed_iov(struct run *r, const uint8_t *data, size_t len)
 {
-    struct smux_iov iov[2];
-    int n = smux_engine_recv_iov(r->engine, iov);
+    struct smux_iov iov[20];
+    int n = smux_engine_recv_iov(r->engine, iov, 20);
     size_t done = 0;
 
     must(n > 0 || smux_engine_error(r->engine) != SMUX_OK, "nowhere to read to");

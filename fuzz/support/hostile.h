@@ -82,7 +82,7 @@ struct hostile {
     bool by_iov;     /**< through recv_iov */
     bool lingers;    /**< a receive stays under way for a while */
     bool receiving;  /**< it does */
-    struct smux_iov recv_iov[2];
+    struct smux_iov recv_iov[20];
     int num_recv_iov;
     bool sending; /**< a send is under way */
     struct smux_iov send_iov[64];

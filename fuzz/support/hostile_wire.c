@@ -119,7 +119,7 @@ static size_t finish_receive(struct hostile *h)
 
 static size_t give_by_iov(struct hostile *h)
 {
-    h->num_recv_iov = smux_engine_recv_iov(h->engine, h->recv_iov);
+    h->num_recv_iov = smux_engine_recv_iov(h->engine, h->recv_iov, 20);
     if (h->num_recv_iov == 0) {
         return 0; /* no memory */
     }

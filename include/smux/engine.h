@@ -70,11 +70,17 @@ SMUX_API void smux_engine_free(smux_engine *engine);
 /**
  * Asks where the next bytes from the transport should be read to.
  *
- * @param out_iov  at least 2 vectors; filled in the order in which bytes must be stored
- * @return their number, 1 or 2; 0 when nothing should be read now: the budget is exhausted
+ * With more than 2 vectors one read may bring several large frames, each into its own place, when
+ * those before were of one length: 128 KiB of them. That saves calls of the transport, and suits an
+ * owner who lets readers read after each of them; one who posts memory (smux_estream_post()) should
+ * ask for 2, as payload for which there is a place already is copied to get there.
+ *
+ * @param out_iov  filled in the order in which bytes must be stored
+ * @param max_iov  number of vectors, at least 2; more than 64 are of no use
+ * @return the number filled; 0 when nothing should be read now: the budget is exhausted
  *         [BKT-4] (see smux_engine_wants_read()), the session is dead, or there is no memory
  */
-SMUX_API int smux_engine_recv_iov(smux_engine *engine, struct smux_iov out_iov[2]);
+SMUX_API int smux_engine_recv_iov(smux_engine *engine, struct smux_iov *out_iov, int max_iov);
 
 /**
  * Tells that `len` bytes were stored into the vectors of the last smux_engine_recv_iov(), and

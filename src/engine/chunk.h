@@ -73,6 +73,13 @@ static inline size_t smux__chunk_memory(const struct smux__chunk *chunk)
     return sizeof(*chunk) + chunk->cap;
 }
 
+/* Lets a chunk count against the budget from now on. */
+static inline void smux__chunk_charge(struct smux__pool *pool, struct smux__chunk *chunk)
+{
+    chunk->charged = true;
+    pool->charged += smux__chunk_memory(chunk);
+}
+
 /* Takes an empty chunk of a class from the pool, which must have one. It has its place and its size
  * already. */
 static inline struct smux__chunk *smux__chunk_reuse(struct smux__pool *pool, unsigned size_class,

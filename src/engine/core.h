@@ -42,6 +42,8 @@ struct smux__decoder {
     uint32_t body_left;          /* bytes of a PSH that are still to come */
     uint32_t body_id;            /* its stream id */
     uint32_t last_body;          /* length of the last PSH: guess for the next one */
+    uint32_t alike;              /* how many before it, in a row, were as long */
+    uint32_t misses;             /* times in a row that a read trusted this and failed */
     struct smux_estream *target; /* whose they are; NULL to drop them */
     uint64_t frame_since_us;     /* when an unfinished frame began, SMUX_NEVER if there is none */
     uint32_t psh_head;           /* the first two bytes of a PSH of this session; NO_HEAD before
@@ -64,12 +66,14 @@ enum smux__moment {
 
 /* Memory handed out by smux_engine_recv_iov(). */
 struct smux__intake {
-    struct smux__chunk *buffer; /* bytes read and not yet decoded */
+    /* Bytes read and not yet decoded. While a read is under way it holds nothing, and the chunks are
+     * places where something may come. */
+    struct smux__queue input;
     uint32_t buffer_size;       /* size for the next buffer; adapts to the traffic */
     struct smux__chunk *direct; /* chunk of decoder.target that payload is read into */
     size_t direct_len;          /* room handed out of it, or of the posted memory */
-    size_t buffer_len;          /* room handed out of buffer */
     bool under_way;             /* between recv_iov and recv_commit */
+    bool expected;              /* the last read had places for frames that were expected */
 };
 
 /* Memory of a waiting reader [smux_estream_post]. */
@@ -253,6 +257,13 @@ static inline bool smux__engine_has_budget(const smux_engine *e)
     return e->pool.charged < e->admits_below;
 }
 
+/* Notes the length of a PSH, from which that of the next one is guessed. */
+static inline void smux__decoder_note_body(struct smux__decoder *d, uint32_t len)
+{
+    d->alike = len == d->last_body ? d->alike + 1 : 0;
+    d->last_body = len;
+}
+
 /* Notes the beginning or the end of a pause [BKT-4]. */
 void smux__decoder_note_pause(smux_engine *e);
 
@@ -265,7 +276,7 @@ void smux__decoder_resume_now(smux_engine *e);
 /* The same after memory was released: mostly there is nothing to go on with. */
 static inline void smux__decoder_resume(smux_engine *e)
 {
-    if (e->paused_since_us != SMUX_NEVER || e->intake.buffer != NULL ||
+    if (e->paused_since_us != SMUX_NEVER || e->intake.input.tail != NULL ||
         !smux__engine_has_budget(e)) {
         smux__decoder_resume_now(e);
     }

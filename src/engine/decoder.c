@@ -13,11 +13,14 @@
 
 /* Payload from here on is worth a place of its own in the scatter read. */
 #define DIRECT_MIN 4096u
-/* Room behind such a payload: the next header and not more, so that the next large payload goes
- * into its own place from its first byte on. */
-#define BEHIND_DIRECT SMUX__HEADER_LEN
-#define MIN_BUFFER    4096u
-#define MAX_BUFFER    65536u
+#define MAX_BUFFER 65536u
+/* Payload of frames that are expected behind the next header, at most: as much as one read brings from
+ * a fast transport. */
+#define AHEAD_LEN 131072u
+/* So many frames must have been as long as the one before until more of that length are expected; twice
+ * as many for each time that this was wrong, up to MAX_MISSES times. */
+#define FIRST_ALIKE 2u
+#define MAX_MISSES  5u
 
 static void fail_frame(smux_engine *e, const char *what, uint32_t number)
 {
@@ -120,7 +123,7 @@ static void begin_body(smux_engine *e, const struct smux__header *h)
     }
     d->body_left = h->len;
     d->body_id = h->id;
-    d->last_body = h->len;
+    smux__decoder_note_body(d, h->len);
     d->target = smux__receive_psh(e, h->id, h->len);
 }
 
@@ -269,31 +272,71 @@ void smux__decoder_note_pause(smux_engine *e)
     smux__engine_note(e, &e->last_in_us, SMUX__MOMENT_LISTEN);
 }
 
-static uint32_t buffered(const smux_engine *e)
-{
-    const struct smux__chunk *buffer = e->intake.buffer;
-
-    return buffer != NULL ? buffer->end - buffer->begin : 0;
-}
-
 bool smux__decoder_has_input(const smux_engine *e)
 {
-    return buffered(e) > 0;
+    return e->intake.input.len > 0;
 }
 
-static void decode_buffer(smux_engine *e)
+/* Gives a chunk that was read for an expected frame to the stream that its payload is for, if that is what
+ * it holds: payload of one stream from its first byte on, in a chunk as that stream would have got. */
+static bool adopt(smux_engine *e, struct smux__chunk *chunk)
 {
-    struct smux__chunk *buffer = e->intake.buffer;
+    struct smux__decoder *d = &e->decoder;
+    struct smux_estream *target = d->target;
+    uint32_t len = chunk->end - chunk->begin;
 
-    if (buffer != NULL) {
-        buffer->begin += (uint32_t)decode(e, buffer->base + buffer->begin, buffered(e));
-        if (buffer->begin == buffer->end || e->error != SMUX_OK) {
-            smux__chunk_unref(&e->pool, buffer);
-            e->intake.buffer = NULL;
+    if (target == NULL || len < DIRECT_MIN || len > d->body_left || chunk->begin != 0 ||
+        chunk->size_class != smux__chunk_class(d->body_left) || e->post.stream == target ||
+        !smux__stream_engage(e, target)) {
+        return false;
+    }
+    d->busy = true;
+    (void)smux__queue_remove(&e->intake.input, chunk);
+    smux__chunk_charge(&e->pool, chunk);
+    smux__queue_push(&target->traffic->in, chunk);
+    smux__receive_book(e, target, len);
+    body_came(d, len);
+    d->misses = 0;
+    d->busy = false;
+    return true;
+}
+
+/* Notes that what came is not what was expected, and has to be copied. */
+static void note_miss(smux_engine *e)
+{
+    struct smux__decoder *d = &e->decoder;
+
+    if (e->intake.expected) {
+        e->intake.expected = false;
+        d->alike = 0;
+        d->misses = smux__min_u32(d->misses + 1, MAX_MISSES);
+    }
+}
+
+/* Decodes what was read, as far as the budget goes. */
+static void decode_input(smux_engine *e)
+{
+    struct smux__queue *input = &e->intake.input;
+    bool more = true;
+
+    while (more && input->len > 0 && e->error == SMUX_OK) {
+        struct smux__chunk *chunk = smux__queue_head(input);
+        size_t len = chunk->end - chunk->begin;
+        if (adopt(e, chunk)) {
+            continue;
         }
+        if (len >= DIRECT_MIN) {
+            note_miss(e);
+        }
+        size_t done = decode(e, chunk->base + chunk->begin, len);
+        smux__queue_consume(input, &e->pool, done, NULL);
+        more = done == len;
+    }
+    if (e->error != SMUX_OK) {
+        smux__queue_clear(input, &e->pool);
     }
     smux__decoder_note_pause(e);
-    if (e->end_waits && buffered(e) == 0 && e->error == SMUX_OK) {
+    if (e->end_waits && input->len == 0 && e->error == SMUX_OK) {
         smux__engine_end_input(e);
     }
 }
@@ -303,8 +346,8 @@ void smux__decoder_resume_now(smux_engine *e)
     if (e->decoder.busy || e->intake.under_way) {
         return;
     }
-    if (buffered(e) > 0 && e->error == SMUX_OK) {
-        decode_buffer(e);
+    if (e->intake.input.len > 0 && e->error == SMUX_OK) {
+        decode_input(e);
     } else {
         smux__decoder_note_pause(e);
     }
@@ -321,7 +364,8 @@ static inline bool wants_read(const smux_engine *e)
 {
     const struct smux__decoder *d = &e->decoder;
 
-    return e->error == SMUX_OK && !e->input_ended && !e->intake.under_way && buffered(e) == 0 &&
+    return e->error == SMUX_OK && !e->input_ended && !e->intake.under_way &&
+           e->intake.input.len == 0 &&
            (smux__engine_has_budget(e) || d->body_left > 0 || d->head_len > 0);
 }
 
@@ -384,28 +428,84 @@ smux_estream *smux_engine_recv_stream(const smux_engine *e)
     return d->body_left >= DIRECT_MIN && wants_read(e) ? d->target : NULL;
 }
 
-static bool buffer_iov(smux_engine *e, struct smux_iov *out_iov)
+/* Adds a place for input that is decoded when it has come: `len` bytes, or fewer. False without
+ * memory. */
+static bool input_iov(smux_engine *e, uint32_t len, struct smux_iov *out_iov)
 {
-    struct smux__decoder *d = &e->decoder;
-    struct smux__intake *in = &e->intake;
-    uint32_t len = in->buffer_size;
+    struct smux__chunk *chunk = smux__chunk_new(&e->pool, len, false);
 
-    /* While large frames come, read little more than the next header, so that the next payload
-     * can be read into its own place. */
-    if (d->last_body >= DIRECT_MIN && (d->target != NULL || d->body_left == 0)) {
-        len = BEHIND_DIRECT + (in->direct_len > 0 ? 0 : d->body_left);
-    }
-    in->buffer = smux__chunk_new(&e->pool, len, false);
-    if (in->buffer == NULL) {
+    if (chunk == NULL) {
         return false;
     }
-    in->buffer_len = len < in->buffer->cap ? len : in->buffer->cap;
-    out_iov->base = in->buffer->base;
-    out_iov->len = in->buffer_len;
+    smux__queue_push(&e->intake.input, chunk);
+    chunk->end = smux__min_u32(len, chunk->cap); /* until the commit, what may come */
+    out_iov->base = chunk->base;
+    out_iov->len = chunk->end;
     return true;
 }
 
-int smux_engine_recv_iov(smux_engine *e, struct smux_iov out_iov[2])
+/* Whether a header comes next, or behind the payload that has its place already. */
+static bool expects_header(const smux_engine *e)
+{
+    const struct smux__decoder *d = &e->decoder;
+
+    return d->head_len < SMUX__HEADER_LEN && d->body_left == e->intake.direct_len;
+}
+
+/* How much to read behind the payload that has its place already. */
+static uint32_t input_len(const smux_engine *e)
+{
+    const struct smux__decoder *d = &e->decoder;
+
+    /* While large frames come, read no more than the next header, so that the next payload can be
+     * read into its own place. */
+    if (d->last_body < DIRECT_MIN || (d->target == NULL && d->body_left > 0)) {
+        return e->intake.buffer_size;
+    }
+    if (expects_header(e)) {
+        return SMUX__HEADER_LEN - d->head_len;
+    }
+    return SMUX__HEADER_LEN + (e->intake.direct_len > 0 ? 0 : d->body_left);
+}
+
+/* How many frames like the last ones are expected behind the next header, for all of which the budget
+ * has room. */
+static uint32_t frames_ahead(const smux_engine *e)
+{
+    const struct smux__decoder *d = &e->decoder;
+
+    if (d->last_body < DIRECT_MIN || d->alike < FIRST_ALIKE << d->misses || !expects_header(e) ||
+        !smux__engine_has_budget(e)) {
+        return 0;
+    }
+    uint64_t room = e->admits_below - e->pool.charged;
+    uint64_t fit =
+        room / (sizeof(struct smux__chunk) + smux__chunk_cap(smux__chunk_class(d->last_body)));
+    return fit < AHEAD_LEN / d->last_body ? (uint32_t)fit : AHEAD_LEN / d->last_body;
+}
+
+/* Adds places for the payloads of expected frames, a chunk each, and for the header behind each.
+ * Returns the number of vectors. */
+static int ahead_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov)
+{
+    uint32_t frames = frames_ahead(e);
+    int n = 0;
+
+    for (; frames > 0 && n + 2 <= max_iov; frames--) {
+        if (!input_iov(e, e->decoder.last_body, &out_iov[n])) {
+            break;
+        }
+        n++;
+        if (!input_iov(e, SMUX__HEADER_LEN, &out_iov[n])) {
+            break;
+        }
+        n++;
+    }
+    e->intake.expected = n > 0;
+    return n;
+}
+
+int smux_engine_recv_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov)
 {
     struct smux__intake *in = &e->intake;
     int n = 0;
@@ -414,12 +514,13 @@ int smux_engine_recv_iov(smux_engine *e, struct smux_iov out_iov[2])
         return 0;
     }
     in->direct_len = 0;
-    in->buffer_len = 0;
+    in->expected = false;
     if (direct_iov(e, &out_iov[n])) {
         n++;
     }
-    if (buffer_iov(e, &out_iov[n])) {
+    if (input_iov(e, input_len(e), &out_iov[n])) {
         n++;
+        n += ahead_iov(e, &out_iov[n], max_iov - n);
     }
     in->under_way = n > 0;
     return n;
@@ -454,6 +555,30 @@ static void commit_direct(smux_engine *e, uint32_t len)
     body_came(d, len);
 }
 
+/* Keeps of the places for input those that were filled, `len` bytes in all. */
+static void commit_input(smux_engine *e, size_t len)
+{
+    struct smux__intake *in = &e->intake;
+    struct smux__chunk *chunk = in->input.tail;
+    size_t left = len;
+
+    while (chunk != NULL) {
+        chunk = chunk->next; /* at first the head */
+        chunk->end = left < chunk->end ? (uint32_t)left : chunk->end;
+        left -= chunk->end;
+        if (chunk == in->input.tail) {
+            break;
+        }
+    }
+    in->input.len = (uint32_t)len;
+    while (in->input.tail != NULL && in->input.tail->end == 0) {
+        smux__queue_drop_empty_tail(&in->input, &e->pool);
+    }
+    if (len == in->buffer_size && in->buffer_size < MAX_BUFFER) {
+        in->buffer_size *= 4;
+    }
+}
+
 int smux_engine_recv_commit(smux_engine *e, size_t len, uint64_t now_us)
 {
     struct smux__intake *in = &e->intake;
@@ -471,13 +596,8 @@ int smux_engine_recv_commit(smux_engine *e, size_t len, uint64_t now_us)
     if (in->direct_len > 0) {
         commit_direct(e, (uint32_t)direct);
     }
-    if (in->buffer != NULL) {
-        in->buffer->end = (uint32_t)(len - direct);
-        if (len - direct == in->buffer_size && in->buffer_size < MAX_BUFFER) {
-            in->buffer_size *= 4;
-        }
-    }
-    decode_buffer(e);
+    commit_input(e, len - direct);
+    decode_input(e);
     return e->error;
 }
 

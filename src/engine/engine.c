@@ -134,9 +134,7 @@ void smux_engine_free(smux_engine *e)
     }
     smux__table_deinit(&e->table, &e->pool.alloc);
     smux__outbox_clear(&e->outbox, &e->pool);
-    if (e->intake.buffer != NULL) {
-        smux__chunk_unref(&e->pool, e->intake.buffer);
-    }
+    smux__queue_clear(&e->intake.input, &e->pool);
     if (e->intake.direct != NULL) {
         smux__chunk_unref(&e->pool, e->intake.direct);
     }
@@ -580,7 +578,7 @@ static void trim(smux_engine *e)
     smux__intray_clear(e);
     smux__pool_trim(&e->pool, e->pool.cached > SMUX__SCRATCH_LEN ? e->pool.cached / 2 : 0);
     smux__table_shrink(&e->table, &e->pool.alloc);
-    if (e->intake.buffer == NULL) {
+    if (e->intake.input.tail == NULL) {
         e->intake.buffer_size = FIRST_BUFFER;
     }
     if (e->refusals.ring != NULL && e->refusals.count == 0) {

@@ -446,7 +446,7 @@ static size_t receive_one(smux_engine *e, const uint8_t *data, size_t len)
     if (payload == 0) {
         return 0;
     }
-    e->decoder.last_body = payload;
+    smux__decoder_note_body(&e->decoder, payload);
     e->stats.frames_in.psh++;
     uint32_t id = smux__load32(data + 4);
     struct smux_estream *stream = judge_psh(e, id, payload);

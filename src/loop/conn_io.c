@@ -23,7 +23,7 @@
 /** Most bytes sent in a turn; lent memory may be of any size. */
 #define CONN_SEND_BYTES ((size_t)1024 * 1024)
 
-/** Vectors in one write. */
+/** Vectors in one read or write. */
 #define CONN_IOV 64
 
 /** Pause before reading is tried again after lack of memory. */
@@ -115,10 +115,10 @@ static void conn_note_frames(struct smux_conn *conn, size_t len, uint64_t frames
 /** Reads once into the engine. Returns whether more may be there, and adds to `total`. */
 static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
 {
-    struct smux_iov iov[2];
+    struct smux_iov iov[CONN_IOV];
     size_t len = 0;
 
-    int n = smux_engine_recv_iov(conn->engine, iov);
+    int n = smux_engine_recv_iov(conn->engine, iov, CONN_IOV);
     if (n == 0) {
         /* Wanting bytes without room for them is lack of memory: watching would only spin. */
         bool starved = smux_engine_wants_read(conn->engine);

@@ -213,7 +213,7 @@ static int io_read(smux_session *session, bool wait)
 {
     struct smux_iov iov[2];
     size_t len = 0;
-    int n = smux_engine_recv_iov(session->engine, iov);
+    int n = smux_engine_recv_iov(session->engine, iov, 2);
 
     if (n == 0) {
         session->starved = smux__io_can_receive(session);

@@ -163,7 +163,7 @@ static smux_estream *start_paused(struct wire *w, struct smux_config *config, un
     config->max_receive_buffer = 1024;
     config->max_stream_buffer = 1024;
     stream = start_server(w, config, FEED_WHOLE);
-    ck_assert_int_eq(smux_engine_recv_iov(w->engine, iov), 1);
+    ck_assert_int_eq(smux_engine_recv_iov(w->engine, iov, 2), 1);
     ck_assert_uint_ge(iov[0].len, len + FRAME_HEADER);
     base = iov[0].base;
     memset(base, 0, len);

@@ -623,7 +623,7 @@ START_TEST(END_5_free_at_any_moment)
             smux_estream_close(w.engine, stream);
             break;
         default:
-            ck_assert_int_gt(smux_engine_recv_iov(w.engine, iov), 0);
+            ck_assert_int_gt(smux_engine_recv_iov(w.engine, iov, 2), 0);
             ck_assert_int_gt(smux_engine_send_iov(w.engine, iov, 2, w.now), 0);
             break;
         }

@@ -269,11 +269,11 @@ START_TEST(RCV_9_payload_waits_for_memory)
     wire_header(&w, CMD_PSH, 10000, 3);
     w.heap.fail_at = w.heap.calls + 1;
     w.heap.fail_on = true;
-    ck_assert_int_eq(smux_engine_recv_iov(w.engine, iov), 0);
+    ck_assert_int_eq(smux_engine_recv_iov(w.engine, iov, 2), 0);
     w.heap.fail_at = 0;
     ck_assert(smux_engine_wants_read(w.engine));
     for (size_t done = 0; done < 10000;) {
-        int n = smux_engine_recv_iov(w.engine, iov);
+        int n = smux_engine_recv_iov(w.engine, iov, 2);
 
         ck_assert_int_ge(n, 1);
         size_t len = iov[0].len < 10000 - done ? iov[0].len : 10000 - done;

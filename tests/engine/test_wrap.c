@@ -205,7 +205,7 @@ static void feed_blank(struct wire *w, size_t len)
 
     wire_feed(w, header, put_header(header, 2, CMD_PSH, (unsigned)len, 3));
     while (len > 0) {
-        int n = smux_engine_recv_iov(w->engine, iov);
+        int n = smux_engine_recv_iov(w->engine, iov, 2);
         size_t room = n == 0 ? 0 : iov[0].len + (n == 2 ? iov[1].len : 0);
         size_t part = room < len ? room : len;
 

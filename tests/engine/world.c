@@ -308,7 +308,7 @@ static size_t hand_over(unsigned side, const uint8_t *data, size_t len)
     if (!world.scope.direct) {
         (void)smux_engine_recv(world.engines[side], data, len, world.m.now, &taken);
     } else if (smux_engine_wants_read(world.engines[side])) {
-        int n = smux_engine_recv_iov(world.engines[side], iov);
+        int n = smux_engine_recv_iov(world.engines[side], iov, 2);
 
         for (int i = 0; i < n && taken < len; i++) {
             size_t part = iov[i].len < len - taken ? iov[i].len : len - taken;

@@ -113,6 +113,8 @@ static void hide_decoder(struct smux__decoder *decoder)
 {
     memset(decoder->head + decoder->head_len, 0, sizeof(decoder->head) - decoder->head_len);
     decoder->last_body = 0;
+    decoder->alike = 0;
+    decoder->misses = 0;
     if (decoder->body_left == 0) {
         decoder->body_id = 0;
     }
@@ -231,7 +233,7 @@ uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_pa
     engine->batch_limit = 0;
     engine->last_found = NULL;
     engine->intake.direct_len = 0;
-    engine->intake.buffer_len = 0;
+    engine->intake.expected = false;
     memset(&engine->stats, 0, sizeof(engine->stats));
     hide_decoder(&engine->decoder);
     hide_times(engine);

@@ -49,7 +49,7 @@ struct link_end {
     bool receiving; /**< a receive is under way */
     struct smux_iov send_iov[64];
     int num_send_iov;
-    struct smux_iov recv_iov[2];
+    struct smux_iov recv_iov[20];
     int num_recv_iov;
     uint64_t send_hash; /**< of what the send handed out */
     uint64_t now;       /**< the largest time that the engine was told */

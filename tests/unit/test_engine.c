@@ -78,7 +78,7 @@ static void offer_room_for_the_rest(struct wire *w, struct smux_iov iov[2])
     wire_syn(w, 3);
     wire_accept(w, 3);
     wire_header(w, CMD_PSH, 60000, 3);
-    ck_assert_int_gt(smux_engine_recv_iov(w->engine, iov), 0);
+    ck_assert_int_gt(smux_engine_recv_iov(w->engine, iov, 2), 0);
 }
 
 START_TEST(memory_that_was_offered_for_input_goes_with_the_engine)
@@ -103,7 +103,7 @@ START_TEST(without_memory_of_its_own_a_frame_comes_through_the_buffer)
     wire_header(&w, CMD_PSH, 60000, 3);
     uint64_t failures = w.heap.failures;
     w.heap.fail_at = w.heap.calls + 1;
-    int n = smux_engine_recv_iov(w.engine, iov);
+    int n = smux_engine_recv_iov(w.engine, iov, 2);
     ck_assert_uint_eq(w.heap.failures, failures + 1);
     smux_engine_recv_commit(w.engine, 0, w.now);
     ck_assert_int_ge(n, 0);
