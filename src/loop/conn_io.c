@@ -23,6 +23,10 @@
 /** Most bytes sent in a turn; lent memory may be of any size. */
 #define CONN_SEND_BYTES ((size_t)1024 * 1024)
 
+/** A write with so many bytes is not made longer: one that fills the socket ends in waiting for room, while
+ *  the peer takes from what it has. */
+#define CONN_WRITE_BYTES ((size_t)128 * 1024)
+
 /** Vectors in one read or write. */
 #define CONN_IOV 64
 
@@ -180,6 +184,18 @@ void smux__conn_receive(struct smux_conn *conn, uint64_t now_us)
 
 /* --- out ----------------------------------------------------------------------------------- */
 
+/** Returns how many of these vectors one write should have. */
+static int conn_limit_write(const struct smux_iov *iov, int n)
+{
+    size_t len = 0;
+    int i = 0;
+
+    while (i < n && len < CONN_WRITE_BYTES) {
+        len += iov[i++].len;
+    }
+    return i;
+}
+
 /** Writes once from the engine. Returns how much the transport took. */
 static size_t conn_write(struct smux_conn *conn, uint64_t now_us)
 {
@@ -190,6 +206,7 @@ static size_t conn_write(struct smux_conn *conn, uint64_t now_us)
     if (n == 0) {
         return 0;
     }
+    n = conn_limit_write(iov, n);
     int status = conn->transport.ops->writev(conn->transport.ctx, iov, n, &len);
     smux_engine_send_commit(conn->engine, status == SMUX_OK ? len : 0, now_us);
     if (status == SMUX_OK) {
