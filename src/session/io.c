@@ -233,7 +233,7 @@ static bool io_goes_on(const smux_session *session)
 {
     const struct smux__waiter *reader = session->posted;
 
-    if (reader == NULL || reader->fired ||
+    if (reader == NULL || reader->fired || session->receiver->fired || /* who may have its data */
         session->receiver == &smux__somebody || /* who has others to serve (L23) */
         smux_estream_posted(session->engine, smux__stream_engine(reader->stream)) == 0) {
         return false;
