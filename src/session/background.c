@@ -242,7 +242,7 @@ static unsigned background_wanted(const smux_session *session)
             wanted |= SMUX__ARMED_ERROR; /* a paused session must notice its end [KA-5] */
         }
     }
-    if (session->sender == NULL && smux__io_is_blocked(session)) {
+    if (session->sender == NULL && session->send_heir == NULL && smux__io_is_blocked(session)) {
         wanted |= smux__io_awaited(session, SMUX_WAIT_WRITE);
     }
     return wanted;

@@ -379,20 +379,42 @@ static enum smux__io io_send(smux_session *session)
     return len > 0 ? SMUX__IO_PROGRESS : SMUX__IO_BLOCKED;
 }
 
+/* Whether this caller may send now: nobody else does, nor comes to do it while this one only waits. */
+static bool io_may_flush(const smux_session *session, const struct smux__waiter *self)
+{
+    bool leaves = self == &smux__somebody;
+
+    return smux__io_can_send(session) &&
+           (session->sender == NULL || (session->sender == self && !leaves)) &&
+           (session->send_heir == NULL || leaves || self->kind == SMUX__WAIT_WRITE);
+}
+
+/* What others write may go on for milliseconds, and who is no writer has better things to do. In version
+ * 2 windows end it soon, and to wake a writer for what is left costs more. */
+static bool io_leaves_rest(smux_session *session, const struct smux__waiter *self)
+{
+    return self->kind != SMUX__WAIT_WRITE && smux_engine_version(session->engine) == 1 &&
+           smux__io_can_send(session) && smux__waiters_find_sender(session);
+}
+
 bool smux__io_flush(smux_session *session, struct smux__waiter *self)
 {
     bool moved = false;
-    bool had_role = session->sender == self && self != &smux__somebody; /* who is many */
+    bool keeps_role = session->sender == self && self != &smux__somebody; /* who is many */
 
     session->served.owed = SMUX__NOW; /* by this call, or by who is at it already */
-    if (!smux__io_can_send(session) || (session->sender != NULL && !had_role)) {
+    if (!io_may_flush(session, self)) {
         return false;
     }
     session->sender = self;
     while (io_send(session) == SMUX__IO_PROGRESS) {
         moved = true;
+        if (io_leaves_rest(session, self)) {
+            keeps_role = false;
+            break;
+        }
     }
-    if (!had_role) {
+    if (!keeps_role) {
         session->sender = NULL;
     }
     return moved;

@@ -21,6 +21,9 @@
  * background sees to it that a lease ends when its holder does not come back within a millisecond,
  * or within 4 when it has always come back and others wait for new streams only.
  *
+ * In version 1 only writers that wait send for others for as long as there is output. Anybody else sends
+ * once, which takes its own small frames along, as they go first, and then wakes a writer to go on.
+ *
  * A call that must wait takes the roles that are free and does the work of the session until its
  * own condition holds; others that wait sleep. A caller who only leaves something to send becomes
  * sender for as long as the transport takes it. What nobody does is left to the background:
@@ -66,6 +69,7 @@ struct smux__waiter {
     bool tried;                /* has looked at the transport once, as even a late call may */
     struct smux__node peer;    /* in stream.waiters or session.accepters */
     struct smux__node sleeper; /* in session.sleepers, while it sleeps and has not fired */
+    struct smux__node idle;    /* a writer: in session.idle_writers, the same */
     struct smux__bell *alarm;  /* to be woken from poll; NULL until needed */
     smux_estream *accepted;    /* a stream handed over to an accepter */
     struct smux__node claim;   /* in session.claims: a writer wants its memory back, write.c */
@@ -158,20 +162,23 @@ struct smux_session {
     smux_engine *engine;
     struct smux_transport transport; /* ops == NULL once closed */
 
-    struct smux__waiter *receiver; /* NULL: nobody */
-    struct smux__waiter *sender;   /* NULL: nobody */
-    struct smux__waiter *heir;     /* was woken to become receiver, and has not come yet */
-    struct smux__waiter *drainer;  /* smux_session_close(), while it waits */
-    const smux_stream *leased;     /* its reader will be back to receive: nobody else need */
-    uint64_t leased_until_us;      /* take the role before this time */
-    const smux_stream *regular;    /* the stream whose reader was told of data last, */
-    uint32_t regular_reads;        /* how many times in a row, */
-    bool regular_told;             /* and whether it was by the last receive */
-    struct smux__node *sleepers;   /* waiters that sleep */
-    struct smux__node *accepters;  /* waiters in smux_session_accept() */
-    struct smux__waiter *posted;   /* the reader into whose memory a read is under way */
-    struct smux__node *claims;     /* waiters that want a loan back as soon as nobody writes */
-    uint32_t n_waiters;            /* blocked calls */
+    struct smux__waiter *receiver;  /* NULL: nobody */
+    struct smux__waiter *sender;    /* NULL: nobody */
+    struct smux__waiter *heir;      /* was woken to become receiver, and has not come yet */
+    struct smux__waiter *send_heir; /* the same for a writer that is to become sender */
+    struct smux__waiter *drainer;   /* smux_session_close(), while it waits */
+    const smux_stream *leased;      /* its reader will be back to receive: nobody else need */
+    uint64_t leased_until_us;       /* take the role before this time */
+    const smux_stream *regular;     /* the stream whose reader was told of data last, */
+    uint32_t regular_reads;         /* how many times in a row, */
+    bool regular_told;              /* and whether it was by the last receive */
+    struct smux__node *sleepers;    /* waiters that sleep */
+    struct smux__node
+        *idle_writers;            /* those of them that wait for room, or for a loan to be sent */
+    struct smux__node *accepters; /* waiters in smux_session_accept() */
+    struct smux__waiter *posted;  /* the reader into whose memory a read is under way */
+    struct smux__node *claims;    /* waiters that want a loan back as soon as nobody writes */
+    uint32_t n_waiters;           /* blocked calls */
 
     uint32_t handles;  /* of the application: its own, and one a stream */
     uint32_t callers;  /* calls inside */
@@ -315,6 +322,9 @@ bool smux__waiters_only_accept(const smux_session *session);
 /* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
 void smux__waiters_find_heir(smux_session *session);
 
+/* Wakes a writer to send what is left, unless one is on its way already. False if none sleeps. */
+bool smux__waiters_find_sender(smux_session *session);
+
 /* The first writer of a stream, whose turn it is; NULL if none waits. */
 struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream);
 
@@ -333,8 +343,9 @@ enum smux__io smux__io_receive(smux_session *session);
  * ends that early. */
 enum smux__io smux__io_receive_wait(smux_session *session);
 
-/* Sends until there is nothing left or the transport is full, unless somebody else is sender.
- * `self` is the waiter that calls, or &smux__somebody. True if it sent something. */
+/* Sends until there is nothing left or the transport is full, unless somebody else is sender. Who
+ * is no writer sends once in version 1, and leaves the rest to one that sleeps. `self` is the waiter
+ * that calls, or &smux__somebody. True if it sent something. */
 bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 
 /* Until when to look for input or room again and again before sleeping: for a moment, if the

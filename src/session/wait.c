@@ -14,7 +14,7 @@
 #include <assert.h>
 #include <string.h>
 
-struct smux__waiter smux__somebody;
+struct smux__waiter smux__somebody; /* no writer */
 
 static struct smux__waiter *waiter_of_peer(struct smux__node *node)
 {
@@ -24,6 +24,11 @@ static struct smux__waiter *waiter_of_peer(struct smux__node *node)
 static struct smux__waiter *waiter_of_sleeper(struct smux__node *node)
 {
     return SMUX__OBJECT(node, struct smux__waiter, sleeper);
+}
+
+static struct smux__waiter *waiter_of_idle(struct smux__node *node)
+{
+    return SMUX__OBJECT(node, struct smux__waiter, idle);
 }
 
 /* The list that a waiter waits in; a drainer is alone. */
@@ -37,11 +42,19 @@ static struct smux__node **waiter_list(struct smux__waiter *waiter)
 
 /* --- waking -------------------------------------------------------------------------------- */
 
+static void waiter_leave_idle(struct smux__waiter *waiter)
+{
+    if (smux__ring_linked(&waiter->idle)) {
+        smux__ring_remove(&waiter->session->idle_writers, &waiter->idle);
+    }
+}
+
 /* Sets the event of a sleeper; the system call follows when the lock is released. */
 static void waiter_rouse(smux_session *session, struct smux__waiter *waiter)
 {
     smux__ring_remove(&session->sleepers, &waiter->sleeper);
     waiter->sleeping = false;
+    waiter_leave_idle(waiter);
     smux__event_set(waiter->event);
     if (session->n_wakes == SMUX__WAKES) {
         smux__event_wake(session->wakes[--session->n_wakes]);
@@ -173,6 +186,29 @@ void smux__waiters_find_heir(smux_session *session)
     smux__waiter_fire(session, session->heir);
 }
 
+/* A writer that waits for others to send, perhaps as the one who receives. */
+static struct smux__waiter *waiters_idle_writer(const smux_session *session)
+{
+    struct smux__waiter *receiver = session->receiver;
+
+    if (session->idle_writers != NULL) {
+        return waiter_of_idle(session->idle_writers);
+    }
+    return receiver != NULL && receiver->kind == SMUX__WAIT_WRITE && receiver->polling &&
+                   receiver->alarm != NULL
+               ? receiver
+               : NULL;
+}
+
+bool smux__waiters_find_sender(smux_session *session)
+{
+    if (session->send_heir == NULL) {
+        session->send_heir = waiters_idle_writer(session);
+        smux__waiter_fire(session, session->send_heir);
+    }
+    return session->send_heir != NULL;
+}
+
 struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream)
 {
     for (struct smux__node *node = stream->waiters; node != NULL;
@@ -229,6 +265,9 @@ static void waiter_leave_roles(struct smux__waiter *waiter)
     }
     if (session->heir == waiter) {
         session->heir = NULL;
+    }
+    if (session->send_heir == waiter) {
+        session->send_heir = NULL;
     }
 }
 
@@ -298,7 +337,7 @@ static void waiter_choose_roles(struct smux__waiter *waiter)
     } else if (session->receiver == waiter && !can_receive) {
         session->receiver = NULL;
     }
-    if (session->sender == NULL && blocked) {
+    if (session->sender == NULL && session->send_heir == NULL && blocked) {
         session->sender = waiter;
     } else if (session->sender == waiter && !blocked) {
         session->sender = NULL;
@@ -549,12 +588,26 @@ static bool waiter_is_last_to_notice(const smux_session *session)
            !smux__io_can_receive(session);
 }
 
+/* The next that the waiter does is to flush, here or as it leaves: it has come to send. */
 static bool waiter_take_fired(struct smux__waiter *waiter)
 {
     bool fired = waiter->fired;
 
     waiter->fired = false;
+    if (waiter->session->send_heir == waiter) {
+        waiter->session->send_heir = NULL;
+    }
     return fired;
+}
+
+/* Sleeps until it fires; a writer may be woken to send. */
+static void waiter_idle(struct smux__waiter *waiter, uint64_t deadline_us)
+{
+    if (waiter->kind == SMUX__WAIT_WRITE) {
+        smux__ring_append(&waiter->session->idle_writers, &waiter->idle);
+    }
+    (void)smux__waiter_sleep(waiter, deadline_us);
+    waiter_leave_idle(waiter);
 }
 
 int smux__waiter_wait(struct smux__waiter *waiter, uint64_t deadline_us)
@@ -583,7 +636,7 @@ int smux__waiter_wait(struct smux__waiter *waiter, uint64_t deadline_us)
             smux__io_give_up(session);
             return SMUX_OK;
         } else if (!late) {
-            (void)smux__waiter_sleep(waiter, deadline_us);
+            waiter_idle(waiter, deadline_us);
         }
     }
 }

@@ -216,6 +216,7 @@ static int write_all(struct write_call *call)
         }
     }
     if (call->waiting) {
+        (void)smux__io_flush(call->session, &call->waiter); /* for other writers, too */
         smux__waiter_end(&call->waiter);
     }
     return status;

@@ -1,0 +1,138 @@
+/*
+ * What a thread does for others of its session ends in time: who has only a message to send is not kept
+ * by bulk writers (io.c).
+ *
+ * ctest-timeout: 60
+ */
+#define _GNU_SOURCE 1
+
+#include "session/session_internal.h"
+
+#include "ends.h"
+#include "suite.h"
+
+#include <smux/transport.h>
+
+#include <stdlib.h>
+
+#define BULK (1u << 20)
+
+static struct ends ends;
+static smux_stream *bulk[2], *calm[2]; /* client, server */
+
+/* --- who sends ----------------------------------------------------------------------------- */
+
+static struct smux_transport inner;
+static struct smux_transport_ops counting;
+static _Thread_local unsigned writes; /* of this thread, by the client */
+static _Thread_local bool joined;     /* the next of them meets a bulk writer */
+static struct task writer;
+
+static void write_bulk(void *arg)
+{
+    (void)arg;
+    flow_send(bulk[0], 1, BULK, BULK);
+}
+
+static bool a_writer_is_idle(void *arg)
+{
+    (void)arg;
+    smux__session_lock(ends.client);
+    const struct smux__waiter *receiver = ends.client->receiver;
+    bool idle = ends.client->idle_writers != NULL ||
+                (receiver != NULL && receiver->kind == SMUX__WAIT_WRITE && receiver->polling);
+    smux__session_unlock(ends.client);
+    return idle;
+}
+
+static int counting_writev(void *ctx, const struct smux_iov *iov, int n, size_t *out_len)
+{
+    writes++;
+    if (joined) {
+        joined = false;
+        task_start(&writer, write_bulk, NULL);
+        ck_assert(await(a_writer_is_idle, NULL));
+    }
+    return inner.ops->writev(ctx, iov, n, out_len);
+}
+
+static void open_counting(uint32_t version)
+{
+    struct smux_transport transports[2];
+    struct smux_config config;
+
+    smux_config_init(&config);
+    config.version = version;
+    wire_make(WIRE_SOCKET, transports);
+    inner = transports[0];
+    counting = *inner.ops;
+    counting.writev = counting_writev;
+    transports[0].ops = &counting;
+    ck_assert_int_eq(smux_session_new(SMUX_CLIENT, &transports[0], &config, &ends.client), SMUX_OK);
+    ck_assert_int_eq(smux_session_new(SMUX_SERVER, &transports[1], &config, &ends.server), SMUX_OK);
+    ends_stream(&ends, &bulk[0], &bulk[1]);
+    ends_stream(&ends, &calm[0], &calm[1]);
+}
+
+static void close_streams(void)
+{
+    for (int i = 0; i < 2; i++) {
+        smux_stream_close(bulk[i]);
+        smux_stream_close(calm[i]);
+    }
+    ends_close(&ends);
+}
+
+static void read_calm(void *arg)
+{
+    char c;
+    size_t n;
+
+    (void)arg;
+    ck_assert_int_eq(smux_stream_read(calm[0], &c, 1, &n), SMUX_OK);
+}
+
+static bool somebody_receives(void *arg)
+{
+    (void)arg;
+    smux__session_lock(ends.client);
+    bool receives = ends.client->receiver != NULL && ends.client->receiver->polling;
+    smux__session_unlock(ends.client);
+    return receives;
+}
+
+/* Version 1, as in version 2 windows end it. While a message is sent, a bulk writer comes, which waits
+ * for that: it receives meanwhile, or a reader does (_i == 1) and it sleeps. */
+START_TEST(who_has_a_message_is_not_kept_by_bulk)
+{
+    struct task reader;
+
+    open_counting(1);
+    if (_i == 1) {
+        task_start(&reader, read_calm, NULL);
+        ck_assert(await(somebody_receives, NULL));
+    }
+    writes = 0;
+    joined = true;
+    ck_assert_int_eq(smux_stream_write(calm[0], "x", 1, NULL), SMUX_OK);
+    ck_assert(!joined);
+    ck_assert_uint_eq(writes, 1);
+    flow_expect(bulk[1], 1, BULK); /* the writer sends it, as nobody else does */
+    task_join(&writer);
+    if (_i == 1) {
+        ck_assert_int_eq(smux_stream_write(calm[1], "x", 1, NULL), SMUX_OK);
+        task_join(&reader);
+    }
+    close_streams();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sharing");
+    TCase *tcase = tcase_create("sharing");
+
+    tcase_add_loop_test(tcase, who_has_a_message_is_not_kept_by_bulk, 0, 2);
+    suite_add_tcase(suite, tcase);
+    return suite_main(suite);
+}
