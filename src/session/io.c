@@ -108,6 +108,38 @@ void smux__io_spun(struct smux__spin *spin, bool success)
     spin->skip = spin->failures;
 }
 
+/* --- pauses -------------------------------------------------------------------------------- */
+
+/* So long a thread moves bytes before it lets others run. The kernel would let it go on for a whole
+ * slice, some milliseconds: those that it wakes meanwhile rarely take its processor from it. */
+#define STINT_US 250
+/* Who has not moved any for so long has slept, most likely, and need not. */
+#define STINT_GAP_US 100
+
+/* In version 2 windows see to it that threads sleep often enough, and nothing is gained. */
+static bool io_rests(const smux_session *session)
+{
+    return session->fast && smux_engine_version(session->engine) == 1;
+}
+
+bool smux__io_rest(struct smux__stint *stint)
+{
+    uint64_t now_us = smux_now_us();
+
+    if (stint->thread != smux__thread_self() || now_us - stint->seen_us > STINT_GAP_US) {
+        stint->thread = smux__thread_self();
+        stint->due_us = now_us + STINT_US;
+    }
+    stint->seen_us = now_us;
+    if (now_us < stint->due_us) {
+        return false;
+    }
+    smux__thread_yield();
+    stint->seen_us = smux_now_us();
+    stint->due_us = stint->seen_us + STINT_US + (stint->seen_us - now_us);
+    return true;
+}
+
 /* --- failure ------------------------------------------------------------------------------- */
 
 static const char *io_error_text(const smux_session *session)
@@ -142,7 +174,11 @@ static int io_readv(smux_session *session, const struct smux_iov *iov, int n, bo
     const struct smux_transport_ops *ops = transport->ops;
 
     session->reading = true;
+    bool rests = io_rests(session);
     smux__session_begin_io(session);
+    if (rests) {
+        (void)smux__io_rest(&session->receiving);
+    }
     int status = (wait ? ops->readv_wait : ops->readv)(transport->ctx, iov, n, out_len);
     smux__session_lock(session);
     session->reading = false;
@@ -343,7 +379,11 @@ static int io_writev(smux_session *session, const struct smux_iov *iov, int n, s
     const struct smux_transport *transport = &session->transport;
 
     session->writing = true;
+    bool rests = io_rests(session);
     smux__session_begin_io(session);
+    if (rests) {
+        (void)smux__io_rest(&session->sending);
+    }
     int status = transport->ops->writev(transport->ctx, iov, n, out_len);
     smux__session_lock(session);
     session->writing = false;

@@ -144,6 +144,13 @@ struct smux__spin {
     uint8_t skip;     /* occasions to let pass */
 };
 
+/* Since when one thread moves bytes in one direction without a rest. */
+struct smux__stint {
+    const void *thread; /* NULL: none yet */
+    uint64_t seen_us;   /* when it began its last read or write */
+    uint64_t due_us;    /* when it lets others run */
+};
+
 /* How small writes come, and what is kept of them to be sent together, see pace.c. */
 struct smux__pace {
     const void *writer; /* thread of the last one */
@@ -187,12 +194,14 @@ struct smux_session {
 
     struct smux__pace pace; /* of small writes */
 
-    uint64_t metered_us;      /* bytes are counted since then, */
-    uint64_t moved;           /* both ways */
-    bool fast;                /* as of then: so many come that waiting is not worth a sleep */
-    struct smux__spin linger; /* for more of a reader's data */
-    struct smux__spin polls;  /* for the transport */
-    bool prompt;              /* the last wait for it was short: the next may be so, too */
+    uint64_t metered_us;          /* bytes are counted since then, */
+    uint64_t moved;               /* both ways */
+    bool fast;                    /* as of then: so many come that waiting is not worth a sleep */
+    struct smux__stint receiving; /* of threads with that role */
+    struct smux__stint sending;   /* the same */
+    struct smux__spin linger;     /* for more of a reader's data */
+    struct smux__spin polls;      /* for the transport */
+    bool prompt;                  /* the last wait for it was short: the next may be so, too */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */
@@ -351,6 +360,12 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 /* Until when to look for input or room again and again before sleeping: for a moment, if the
  * session moves so much that either comes in a moment; else 0. */
 uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin);
+
+/* To be called before each read or write: lets others run if this thread has moved bytes for long
+ * enough, and tells whether it did. Without the lock, but with the role: who sleeps because
+ * somebody moves bytes already must not come to do it, too. What others run on meanwhile the thread may
+ * then go on longer: they may be of other programs, which never have enough. */
+bool smux__io_rest(struct smux__stint *stint);
 
 /* Lets others run until it is time to look again. */
 void smux__io_pause(const smux_session *session);

@@ -1,6 +1,6 @@
 /*
- * What a thread does for others of its session ends in time: who has only a message to send is not kept
- * by bulk writers (io.c).
+ * What a thread does for others of its session, and with the processor, ends in time: who has only a
+ * message to send is not kept by bulk writers (io.c), and who moves bytes on end lets others run.
  *
  * ctest-timeout: 60
  */
@@ -13,6 +13,7 @@
 
 #include <smux/transport.h>
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define BULK (1u << 20)
@@ -127,12 +128,97 @@ START_TEST(who_has_a_message_is_not_kept_by_bulk)
 }
 END_TEST
 
+/* --- who runs ------------------------------------------------------------------------------ */
+
+static atomic_uint yields;
+static atomic_uint yield_ms; /* what others run on meanwhile */
+
+/* In place of that of the system. */
+int sched_yield(void)
+{
+    atomic_fetch_add(&yields, 1);
+    if (atomic_load(&yield_ms) > 0) {
+        sleep_ms(atomic_load(&yield_ms));
+    }
+    return 0;
+}
+
+static struct smux__stint stint;
+
+static bool rests(void *arg)
+{
+    uint64_t until_us = smux_now_us() + 10000;
+
+    (void)arg;
+    while (smux_now_us() < until_us) {
+        if (smux__io_rest(&stint)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+START_TEST(who_moves_bytes_on_end_lets_others_run)
+{
+    atomic_store(&yields, 0);
+    ck_assert(await(rests, NULL));
+    ck_assert_uint_eq(atomic_load(&yields), 1);
+}
+END_TEST
+
+START_TEST(who_sleeps_in_between_need_not)
+{
+    for (int i = 0; i < 50; i++) {
+        ck_assert(!smux__io_rest(&stint));
+        sleep_ms(1);
+    }
+}
+END_TEST
+
+/* Others who take the processor for long do not get more than half of it. */
+START_TEST(the_longer_others_run_the_later_they_do_again)
+{
+    const unsigned others_ms = 20;
+
+    atomic_store(&yield_ms, others_ms);
+    ck_assert(await(rests, NULL));
+    atomic_store(&yield_ms, 0);
+    ck_assert_uint_ge(stint.due_us - stint.seen_us, others_ms * 1000);
+}
+END_TEST
+
+/* As the meter leaves a session that moves much. */
+static void make_fast(smux_session *session)
+{
+    smux__session_lock(session);
+    session->fast = true;
+    session->metered_us = smux_now_us();
+    smux__session_unlock(session);
+}
+
+/* Windows do it in version 2. */
+START_TEST(a_fast_session_of_version_1_notes_who_moves_bytes)
+{
+    open_counting((uint32_t)_i);
+    make_fast(ends.client);
+    ck_assert_int_eq(smux_stream_write(calm[0], "x", 1, NULL), SMUX_OK);
+    smux__session_lock(ends.client);
+    ck_assert_int_eq(ends.client->sending.thread == smux__thread_self(), _i == 1);
+    smux__session_unlock(ends.client);
+    close_streams();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sharing");
     TCase *tcase = tcase_create("sharing");
 
     tcase_add_loop_test(tcase, who_has_a_message_is_not_kept_by_bulk, 0, 2);
+    tcase_add_test(tcase, who_moves_bytes_on_end_lets_others_run);
+    tcase_add_test(tcase, who_sleeps_in_between_need_not);
+    tcase_add_test(tcase, the_longer_others_run_the_later_they_do_again);
+    tcase_add_loop_test(tcase, a_fast_session_of_version_1_notes_who_moves_bytes, 1, 3);
     suite_add_tcase(suite, tcase);
     return suite_main(suite);
 }
