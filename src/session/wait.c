@@ -429,6 +429,21 @@ static bool watch_spin(const smux_session *session, struct watch *watch, uint64_
     return false;
 }
 
+/* A reader with less memory reads messages, and not what makes a session fast. */
+#define SPIN_SIZE 4096
+
+/* Who looks again and again lets others run in between, and the kernel puts such a thread behind them:
+ * one that waits for short messages has them sooner if it sleeps. In version 2 it may receive updates,
+ * for which others wait. */
+static uint64_t waiter_spin_until(const struct smux__waiter *waiter)
+{
+    if (waiter->kind == SMUX__WAIT_READ && waiter->buf != NULL && waiter->size < SPIN_SIZE &&
+        smux_engine_version(waiter->session->engine) == 1) {
+        return 0;
+    }
+    return smux__io_spin_until(waiter->session, &waiter->session->polls);
+}
+
 /* Gives the lock away until something can be moved, the waiter fires, or time is up. */
 static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *watch,
                                      uint64_t until_us)
@@ -440,7 +455,7 @@ static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *
     }
     waiter->polling = true;
     session->polled_until_us = until_us;
-    uint64_t spin_us = smux__io_spin_until(session, &session->polls);
+    uint64_t spin_us = waiter_spin_until(waiter);
     bool found = false;
     smux__session_begin_io(session);
     if (spin_us > 0) {

@@ -209,6 +209,31 @@ START_TEST(a_fast_session_of_version_1_notes_who_moves_bytes)
 }
 END_TEST
 
+/* A reader with so much memory; again if the machine was so busy that it is not fast any more. */
+static bool yields_while_it_reads(size_t size)
+{
+    static uint8_t buf[65536];
+
+    atomic_store(&yields, 0);
+    for (int i = 0; i < 20 && atomic_load(&yields) == 0; i++) {
+        size_t n;
+
+        make_fast(ends.client);
+        smux_stream_set_read_deadline(calm[0], in_ms(5));
+        ck_assert_int_eq(smux_stream_read(calm[0], buf, size, &n), SMUX_EDEADLINE);
+    }
+    return atomic_load(&yields) > 0;
+}
+
+START_TEST(who_waits_for_a_message_sleeps)
+{
+    open_counting(1);
+    ck_assert(!yields_while_it_reads(64));
+    ck_assert(yields_while_it_reads(65536));
+    close_streams();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sharing");
@@ -219,6 +244,7 @@ int main(void)
     tcase_add_test(tcase, who_sleeps_in_between_need_not);
     tcase_add_test(tcase, the_longer_others_run_the_later_they_do_again);
     tcase_add_loop_test(tcase, a_fast_session_of_version_1_notes_who_moves_bytes, 1, 3);
+    tcase_add_test(tcase, who_waits_for_a_message_sleeps);
     suite_add_tcase(suite, tcase);
     return suite_main(suite);
 }
