@@ -18,7 +18,7 @@ static void conn_init(struct smux_conn *conn, const struct smux_config *settings
 {
     conn->allocator = settings->allocator;
     conn->drain_timeout_ms = settings->drain_timeout_ms;
-    conn->read_most = SIZE_MAX;
+    conn->read_more = 65536; /* all that an engine takes at once, as long as no flood has come */
     conn->armed_us = SMUX_NEVER;
     conn->drain_us = SMUX_NEVER;
     conn->retry_us = SMUX_NEVER;

@@ -55,10 +55,10 @@ struct smux_conn {
 
     enum smux__conn_phase phase;
     bool in_turn;
-    bool freed;         /**< smux_conn_free() was called within the turn */
-    size_t read_most;   /**< bytes to ask for at once: fewer in a flood of frames */
-    bool read_ended;    /**< nothing more will come */
-    bool read_again;    /**< there may be bytes of which the loop cannot know */
+    bool freed;       /**< smux_conn_free() was called within the turn */
+    size_t read_more; /**< bytes to ask for at once, beyond the least: none in a flood of frames */
+    bool read_ended;  /**< nothing more will come */
+    bool read_again;  /**< there may be bytes of which the loop cannot know */
     bool write_blocked; /**< more is to be sent when the descriptor is writable */
     bool write_failed;  /**< nothing more can be sent; `failure` tells why */
     bool hung_up;       /**< the peer has ended, or the transport failed, while we were paused */

@@ -20,6 +20,10 @@
 /** Bytes of a read after one that brought nothing but headers: CONN_TURN_FRAMES of them. */
 #define CONN_READ_LEAST ((size_t)8 * CONN_TURN_FRAMES)
 
+/** By how much the next read may be longer when the frames are large: a hundred reads up to all that the
+ *  engine takes at once. Who mixes both has no more turns with a flood in a large read. */
+#define CONN_READ_STEP ((size_t)512)
+
 /** Most bytes sent in a turn; lent memory may be of any size. */
 #define CONN_SEND_BYTES ((size_t)1024 * 1024)
 
@@ -94,18 +98,19 @@ static void conn_input_stopped(struct smux_conn *conn, int status, uint64_t now_
     }
 }
 
-/** Cuts the room for a read to what a flood of frames may bring in a turn. Returns its length. */
+static size_t conn_less(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/** Cuts the room for a read to what a flood of frames may bring in a turn. Returns its length. The
+ *  first of two vectors is the rest of one payload. */
 static size_t conn_limit_read(const struct smux_conn *conn, struct smux_iov *iov, int n)
 {
-    size_t left = conn->read_most;
-    size_t len = 0;
+    struct smux_iov *frames = &iov[n - 1];
 
-    for (int i = 0; i < n; i++) {
-        iov[i].len = iov[i].len < left ? iov[i].len : left;
-        left -= iov[i].len;
-        len += iov[i].len;
-    }
-    return len;
+    frames->len = conn_less(frames->len, CONN_READ_LEAST + conn->read_more);
+    return n == 2 ? iov[0].len + frames->len : frames->len;
 }
 
 /** Expects the next bytes to hold as many frames as these did. */
@@ -113,7 +118,8 @@ static void conn_note_frames(struct smux_conn *conn, size_t len, uint64_t frames
 {
     size_t most = len / (size_t)(frames + 1) * CONN_TURN_FRAMES;
 
-    conn->read_most = most > CONN_READ_LEAST ? most : CONN_READ_LEAST;
+    most -= conn_less(most, CONN_READ_LEAST);
+    conn->read_more = conn_less(most, conn->read_more + CONN_READ_STEP);
 }
 
 /** Reads once into the engine. Returns whether more may be there, and adds to `total`. */

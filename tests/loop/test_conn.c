@@ -181,6 +181,45 @@ START_TEST(L23_one_turn_decodes_a_bounded_number_of_frames)
 }
 END_TEST
 
+START_TEST(L23_a_flood_between_large_frames_is_bounded_too)
+{
+    enum {
+        TURN_FRAMES = 1024,
+        LARGE = 992, /* of payload: not so much that it gets a read of its own */
+        LARGE_BYTES = 32 * 1024,
+        FLOOD_BYTES = 128 * 1024,
+        CYCLES = 4
+    };
+    static uint8_t bytes[CYCLES * (LARGE_BYTES + FLOOD_BYTES)];
+    static const uint8_t payload[LARGE];
+    struct smux_transport ends[2];
+    struct smux_session_stats stats = {.wire_in = 0};
+    struct smux_iov iov = {bytes, 0};
+
+    for (size_t cycle = 1; cycle <= CYCLES; cycle++) {
+        size_t end = cycle * sizeof bytes / CYCLES;
+        while (iov.len + LARGE_BYTES < end) {
+            iov.len += put_header(bytes + iov.len, 1, CMD_FIN, 0, 2);
+        }
+        while (iov.len + LARGE + FRAME_HEADER <= end) {
+            iov.len += put_psh(bytes + iov.len, 1, 2, payload, sizeof payload);
+        }
+    }
+    size_t all = iov.len;
+    ck_assert_int_eq(smux_transport_pair(all, ends), SMUX_OK);
+    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &iov.len), SMUX_OK);
+    ck_assert_uint_eq(iov.len, all);
+    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    while (stats.wire_in < all) {
+        uint64_t before = stats.frames_in.fin;
+        smux_conn_on_readable(echo.conn);
+        smux_engine_stats(smux_conn_engine(echo.conn), &stats);
+        ck_assert_uint_le(stats.frames_in.fin - before, 3 * TURN_FRAMES);
+    }
+    smux_transport_close(&ends[1]);
+}
+END_TEST
+
 /** An owner that notices being told, and nothing else. */
 static void count_turns(smux_conn *conn, void *user)
 {
@@ -549,6 +588,7 @@ static TCase *data_tests(void)
     tcase_add_loop_test(tc, an_idle_connection_does_not_wake_the_loop, 0, 2);
     tcase_add_test(tc, L23_one_turn_receives_a_bounded_amount);
     tcase_add_test(tc, L23_one_turn_decodes_a_bounded_number_of_frames);
+    tcase_add_test(tc, L23_a_flood_between_large_frames_is_bounded_too);
     tcase_add_test(tc, BKT_4_owner_is_told_of_frames_that_its_reading_lets_in);
     return tc;
 }
