@@ -13,7 +13,7 @@
 
 /* In a turn of the loop none begins after this time, but one in any case: sockets cost tens of
  * microseconds each, and much more once the kernel has to search for a free port. */
-#define DIAL_TURN_NS 60000u
+#define DIAL_TURN_NS 30000u
 
 /* A Unix socket whose backlog is full cannot be waited for; look again after this time. */
 #define BUSY_RETRY_MS 20
