@@ -492,6 +492,30 @@ def L23_many_local_sockets_are_served_in_many_turns():
 
 
 @test
+def L23_streams_that_exist_do_not_wait_for_all_new_ones():
+    """Memory for those takes long; the old one sends last."""
+    n = 64
+    plan = Plan()
+    process = faulty_server(Target(echo).address, plan)
+    peer = Peer(process.address)
+    peer.send(SYN, 3)
+    peer.echo(3)
+    process.send(signal.SIGSTOP)
+    peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 5 + 2 * i) for i in range(n)))
+    peer.send(PSH, 3, b"last")
+    time.sleep(0.1)
+    plan.fail("ALLOC", 1, slow(5), times=0)
+    before = plan.calls("SOCKET")
+    process.send(signal.SIGCONT)
+    expect(peer.frame(), (PSH, 3, b"last"), "echo on a stream that exists")
+    sockets = plan.calls("SOCKET") - before
+    plan.clear()
+    wait_until(lambda: plan.calls("SOCKET") - before == n, what="sockets of all streams")
+    if sockets >= n // 2:
+        raise AssertionError("%d of %d new streams were served before it" % (sockets, n))
+
+
+@test
 def limits_can_be_switched_off_and_have_a_range():
     process = server(Target(echo).address, "--frame-timeout", "0", "--send-stall", "0",
                      "--max-memory", "0")

@@ -84,7 +84,7 @@ struct link {
     uint64_t busy_turn;   /* the last one that left something over */
     struct relay *ready;  /* relays whose local side is ready and waits to be served */
     struct relay **ready_end;
-    bool locals_first;        /* whose turn it is: theirs, or that of the session's news */
+    unsigned kind;            /* of work, whose turn it is */
     struct dial_line dials;   /* of relays, that wait */
     struct bench_peer *bench; /* serves the streams instead of relays, or NULL */
     uv_timer_t timer;         /* until the first frame */

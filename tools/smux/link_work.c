@@ -41,17 +41,24 @@ static void dispatch(struct link *link, smux_estream *stream, unsigned events)
     }
 }
 
-/* Takes up a stream of the peer, or passes an event on; false when there is none. */
-static bool serve_news(struct link *link)
+/* Takes up a stream of the peer; false when there is none. */
+static bool serve_new(struct link *link)
 {
     smux_estream *stream;
-    unsigned events;
 
-    if (smux_engine_accept(link->engine, &stream) == SMUX_OK) {
-        take_stream(link, stream);
-        return true;
+    if (smux_engine_accept(link->engine, &stream) != SMUX_OK) {
+        return false;
     }
-    stream = smux_engine_next_ready(link->engine, &events);
+    take_stream(link, stream);
+    return true;
+}
+
+/* Passes on an event of a stream that was taken up; false when there is none. */
+static bool serve_event(struct link *link)
+{
+    unsigned events;
+    smux_estream *stream = smux_engine_next_ready(link->engine, &events);
+
     if (stream != NULL) {
         dispatch(link, stream, events);
     }
@@ -93,21 +100,21 @@ static bool serve_local(struct link *link)
     return relay != NULL;
 }
 
-static bool serve_session(struct link *link)
-{
-    return link->state == LINK_DEAD ? serve_end(link) : serve_news(link);
-}
-
-/* Serves one of both in turn; false when there is nothing to do. */
+/* Serves one of each kind in turn, so that none waits for all of another; false when there is nothing
+ * to do. */
 static bool serve_one(struct link *link)
 {
-    bool locals_first = link->locals_first;
+    static bool (*const living[])(struct link *) = {serve_new, serve_event, serve_local};
+    static bool (*const dead[])(struct link *) = {serve_end, serve_local};
+    bool (*const *kinds)(struct link *) = link->state == LINK_DEAD ? dead : living;
+    unsigned n = link->state == LINK_DEAD ? 2 : 3;
 
-    link->locals_first = !locals_first;
-    if (locals_first) {
-        return serve_local(link) || serve_session(link);
+    for (unsigned i = 0; i < n; i++) {
+        if (kinds[link->kind++ % n](link)) {
+            return true;
+        }
     }
-    return serve_session(link) || serve_local(link);
+    return false;
 }
 
 /* Serves for `limit_ns`; false when there is nothing left to do. Adds to what was used up. */
