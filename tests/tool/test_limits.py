@@ -516,6 +516,58 @@ def L23_streams_that_exist_do_not_wait_for_all_new_ones():
 
 
 @test
+def L23_new_sessions_wait_for_the_end_of_others():
+    """These take 5 ms for each of their streams."""
+    n, sessions = 20, 6
+    plan = Plan()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(n * sessions)
+        process = faulty_server(silent.getsockname(), plan)
+        crowd = [Peer(process.address) for _ in range(sessions)]
+        for peer in crowd:
+            peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i)
+                                         for i in range(n)))
+        wait_until(lambda: plan.calls("CONNECT") == n * sessions, what="streams with a target")
+        plan.fail("CLOSE", 1, slow(5), times=0)
+        for peer in crowd:
+            reset(peer.socket)
+        wait_until(lambda: process.log().count("session.down") == sessions, what="end of sessions")
+        late = Peer(process.address)
+        late.send(SYN, 3)
+        wait_until(lambda: plan.calls("CONNECT") > n * sessions, what="a stream of a new session")
+        expect(counters(process)["delayed_accepts"] > 0, True, "the wait is counted")
+
+
+@test
+def L23_new_connections_do_not_wait_for_the_end_of_sessions():
+    """Those of a client's users, who begin no session."""
+    n, sessions = 20, 6
+    plan = Plan()
+    behind = server(Target(echo).address, "--quiet=streams")
+    process = Process([tool(), "client", "-l", "127.0.0.1:0", "--quiet=streams", "--conn",
+                       str(sessions), "-r", format_address(behind.address)],
+                      env=plan.environment())
+    address = listening(process)
+    wait_until(lambda: process.log().count("session.up") == sessions, what="sessions")
+    users = [connect(address) for _ in range(n * sessions)]
+    for user in users:
+        user.sendall(b"x")
+        expect(user.recv(1), b"x", "echo")
+    plan.fail("CLOSE", 1, slow(5), times=0)
+    before = plan.calls("CLOSE")
+    accepted = plan.calls("ACCEPT")
+    behind.kill()
+    wait_until(lambda: process.log().count("session.down") == sessions, what="end of sessions")
+    late = connect(address)
+    wait_until(lambda: plan.calls("ACCEPT") > accepted, what="a new connection")
+    closed = plan.calls("CLOSE") - before
+    if closed >= n * sessions * 3 // 4:
+        raise AssertionError("%d of %d connections ended before a new one" % (closed, len(users)))
+    late.close()
+
+
+@test
 def limits_can_be_switched_off_and_have_a_range():
     process = server(Target(echo).address, "--frame-timeout", "0", "--send-stall", "0",
                      "--max-memory", "0")

@@ -56,6 +56,7 @@ struct app_totals {
     uint64_t sessions_refused_source; /* --max-sessions-per-source */
     uint64_t sessions_refused_memory; /* --max-memory, or there was none */
     uint64_t greeting_timeouts;       /* --handshake-timeout */
+    uint64_t delayed_accepts;         /* turns in which sessions waited for the end of others */
     /* Sums over sessions. */
     uint64_t glitches;
     uint64_t pauses;

@@ -100,6 +100,7 @@ static void log_app_limits(const struct app *app, const struct app_totals *total
     line_add(&line, "dials_failed", app->dials.failed);
     line_add(&line, "dials_timed_out", app->dials.timed_out);
     line_add(&line, "ended_handshake", totals->greeting_timeouts);
+    line_add(&line, "delayed_accepts", totals->delayed_accepts);
     line_add(&line, "ended_half_close", totals->half_close_timeouts);
     for (unsigned i = 0; i < SMUX_LIMIT_COUNT; i++) {
         line_add(&line, smux_limit_name(i), totals->limits[i]);

@@ -21,7 +21,8 @@
 #define ACCEPT_TURN_NS 60000u
 
 /* Sessions whose end takes more than a turn, and how many of these there may be before others begin: who
- * lets sessions die faster than they can be buried has to wait. */
+ * lets sessions die faster than they can be buried has to wait. What enters a forward does not: it begins
+ * no sessions. */
 #define ENDING_MAX 4
 
 /* How long accepting pauses when descriptors or memory have run out. */
@@ -69,6 +70,11 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+static bool must_wait(const struct listener *listener)
+{
+    return listener->purpose == INSECURE_SESSION && listener->app->turn.ending > ENDING_MAX;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct listener_socket *socket = poll->data;
@@ -77,7 +83,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
-    if (listener->app->turn.ending > ENDING_MAX) {
+    if (must_wait(listener)) {
+        listener->app->totals.delayed_accepts++;
         return; /* the next turn comes at once */
     }
     do {
@@ -305,7 +312,8 @@ int listener_open(struct listener *listener, struct app *app, const struct addre
     struct address_list list = {.n = 0};
     int status;
 
-    *listener = (struct listener){.app = app, .accepted = accepted, .owner = owner, .open = true};
+    *listener = (struct listener){
+        .app = app, .purpose = purpose, .accepted = accepted, .owner = owner, .open = true};
     uv_timer_init(&app->loop, &listener->resume);
     listener->resume.data = listener;
     if (address->kind == ADDRESS_TCP) {

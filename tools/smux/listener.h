@@ -24,6 +24,7 @@ struct listener_socket {
 
 struct listener {
     struct app *app;
+    enum insecure purpose;
     void (*accepted)(struct listener *listener, int fd);
     void *owner;
     const char *unlink_path; /* a Unix socket we made, or NULL */
