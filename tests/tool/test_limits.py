@@ -516,6 +516,35 @@ def L23_streams_that_exist_do_not_wait_for_all_new_ones():
 
 
 @test
+def L23_local_sockets_that_wait_stay_watched():
+    """Unless there is a crowd: otherwise each would cost three more calls than those that move data."""
+    n = 128
+    first_word.over = threading.Event()
+    plan = Plan()
+
+    def serve(connection):
+        first_word.over.wait()
+        connection.sendall(b"x")
+        read_all(connection)
+
+    process = faulty_server(Target(serve).address, plan)
+    peer = Peer(process.address)
+    peer.socket.sendall(b"".join(struct.pack("<BBHI", 1, SYN, 0, 3 + 2 * i) for i in range(n)))
+    wait_until(lambda: plan.calls("CONNECT") == n, what="streams with a target")
+    time.sleep(0.3)
+    process.send(signal.SIGSTOP)
+    first_word.over.set()
+    time.sleep(0.3)
+    before = plan.calls("EPOLL_CTL")
+    process.send(signal.SIGCONT)
+    for _ in range(n):
+        expect(peer.frame()[::2], (PSH, b"x"), "frame")
+    calls = plan.calls("EPOLL_CTL") - before
+    if calls > n // 2:
+        raise AssertionError("%d calls to watch %d sockets" % (calls, n))
+
+
+@test
 def L23_new_sessions_wait_for_the_end_of_others():
     """These take 5 ms for each of their streams."""
     n, sessions = 20, 6

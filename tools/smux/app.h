@@ -84,6 +84,7 @@ struct app {
     struct link *links;
     uint32_t n_links;
     uint32_t n_relays;
+    uint32_t n_ready; /* of these, whose local side is ready and waits to be served */
     uint64_t last_link_id;
     struct app_turn turn;
     struct link *dirty;

@@ -14,6 +14,9 @@
 #include "socket_options.h"
 #include "values.h"
 
+/* Local sides that wait to be served, from which on these are not watched. */
+#define READY_CROWD 200u
+
 /* How long the local side may take nothing of what came before its session broke. */
 #define BROKEN_GRACE_MS 5000u
 
@@ -208,9 +211,11 @@ static void relay_conclude(struct relay *relay)
     }
 }
 
-/* Watches the local side for what is missing. */
+/* Watches the local side for what is missing. What is ready is told again in every turn until it is
+ * served, but not to watch it meanwhile is worth its three system calls only in a crowd. */
 static void relay_watch(struct relay *relay)
 {
+    unsigned told = relay->link->app->n_ready > READY_CROWD ? relay->ready : 0;
     unsigned watch = 0;
 
     if (relay->up == HALF_OPEN && !relay->up_waits) {
@@ -219,7 +224,7 @@ static void relay_watch(struct relay *relay)
     if (relay->down_waits) {
         watch |= ENDPOINT_WRITABLE;
     }
-    endpoint_watch(&relay->local, watch & ~relay->ready);
+    endpoint_watch(&relay->local, watch & ~told);
 }
 
 /* Waits for what is missing, or ends. */
@@ -261,7 +266,7 @@ static void on_local_ready(struct endpoint *local, unsigned events)
     relay->ready |= events;
     link_work_take_up_local(relay->link, relay);
     if (relay->ready != 0 && !relay_is_over(relay)) {
-        relay_watch(relay); /* not to be told again in every turn until it is served */
+        relay_watch(relay);
     }
 }
 

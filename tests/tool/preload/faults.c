@@ -4,7 +4,8 @@
  * The plan is an array of struct fault in the file that SMUX_FAULTS names, mapped into memory: so
  * whoever runs the program reads the counts and changes plans while it runs (libfaults.py). Only
  * calls from the program itself count, not those that libuv and libc make for themselves; but
- * epoll_wait does, whoever calls it.
+ * epoll_wait and epoll_ctl do, whoever calls them, of which epoll_ctl does not fail then: libuv would
+ * give up.
  *
  * `from` is the first call that fails, counted from 1, 0 for none; `times` how many do, 0 for all
  * from there. `how` is the errno; SHORT and a number lets one call transfer no more than that, SLOW
@@ -112,13 +113,17 @@ static bool is_ours(const void *caller)
 /* Counts a call. Returns what happens to it: 0 for nothing. */
 static int strike(enum call call, const void *caller)
 {
-    if (call == EPOLL_WAIT ? plan == NULL : !is_ours(caller)) {
+    bool ours = is_ours(caller);
+    if (plan == NULL || (!ours && call != EPOLL_WAIT && call != EPOLL_CTL)) {
         return 0;
     }
     struct fault *fault = &plan->faults[call];
     unsigned n = atomic_fetch_add(&fault->calls, 1) + 1;
     unsigned from = atomic_load(&fault->from);
     unsigned times = atomic_load(&fault->times);
+    if (!ours && call == EPOLL_CTL) {
+        return 0;
+    }
     if (from == 0 || n < from || (times != 0 && n >= from + times)) {
         return 0;
     }
