@@ -126,6 +126,19 @@ static size_t total_len(const struct smux_iov *iov, int n)
     return len;
 }
 
+/* Cuts the pieces to `most` bytes, not 0. Returns their number. */
+static int cut(struct smux_iov *iov, int n, size_t most)
+{
+    for (int i = 0; i < n; i++) {
+        if (iov[i].len >= most) {
+            iov[i].len = most;
+            return i + 1;
+        }
+        most -= iov[i].len;
+    }
+    return n;
+}
+
 /* Writes, or drops what nobody reads any more. Returns as endpoint_writev(). */
 static ssize_t down_write(struct relay *relay, const struct smux_iov *iov, int n)
 {
@@ -133,8 +146,8 @@ static ssize_t down_write(struct relay *relay, const struct smux_iov *iov, int n
                                       : endpoint_writev(&relay->local, iov, n);
 }
 
-/* Writes once. Returns how much, 0 when there is nothing to do now. */
-static size_t down_move(struct relay *relay, const char **out_why)
+/* Writes once, at most so much. Returns how much, 0 when there is nothing to do now. */
+static size_t down_move(struct relay *relay, size_t most, const char **out_why)
 {
     smux_engine *engine = relay->link->engine;
     struct smux_iov iov[WRITE_PIECES];
@@ -150,6 +163,7 @@ static size_t down_move(struct relay *relay, const char **out_why)
     if (status != SMUX_OK) {
         return 0;
     }
+    n = cut(iov, n, most);
     written = down_write(relay, iov, n);
     relay->down_waits = written == -EAGAIN || (written > 0 && (size_t)written < total_len(iov, n));
     if (written < 0 && written != -EAGAIN) {
@@ -172,7 +186,7 @@ const char *relay_move_down(struct relay *relay)
 
     relay->down_waits = false;
     while (relay->down != HALF_ENDED && !relay->down_waits && n > 0) {
-        n = down_move(relay, &why);
+        n = down_move(relay, RELAY_TURN - moved, &why);
         moved += n;
         relay->down_waits = relay->down_waits || moved >= RELAY_TURN; /* others' turn */
     }
