@@ -60,6 +60,10 @@ class Child:
             raise Failure(f"{self.line[1]} ended: {self.error_text()}") from None
         return json.loads(self.read())
 
+    def loop(self):
+        """The process, if it is one thread: what that waits for a processor is not its own doing."""
+        return []
+
     def error_text(self):
         self.errors.seek(0)
         return self.errors.read()[-3000:]
@@ -154,6 +158,9 @@ class ToolVictim(Child):
                             f"{TIMEOUT_MS}ms"] if attack["timed"] else []))
         self.address = self.wait_log(r"listening addr=(\S+)").group(1)
 
+    def loop(self):
+        return [self.process.pid]
+
     def wait_log(self, pattern, since=0):
         for _ in range(PATIENCE * 100):
             with open(self.log.name, errors="replace") as f:
@@ -222,7 +229,7 @@ class Honest(Child):
     """The legitimate client."""
 
     def __init__(self, victim, version):
-        super().__init__(ATTACK, "honest", victim.address, version)
+        super().__init__(ATTACK, "honest", victim.address, version, *victim.loop())
 
     def mark(self):
         figures = self.ask("mark")

@@ -44,6 +44,6 @@ int main(int argc, char **argv)
                     "       attack run NAME ADDRESS VERSION SECONDS\n"
                     "       attack victim VERSION [FRAME_TIMEOUT_MS [WINDOW]]\n"
                     "       attack target [ADDRESS]\n"
-                    "       attack honest ADDRESS VERSION\n");
+                    "       attack honest ADDRESS VERSION [PID]\n");
     return 2;
 }
