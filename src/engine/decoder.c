@@ -277,8 +277,16 @@ bool smux__decoder_has_input(const smux_engine *e)
     return e->intake.input.len > 0;
 }
 
+static bool has_room(const struct smux_estream *stream, uint32_t len)
+{
+    const struct smux__chunk *tail = stream->traffic->in.tail;
+
+    return tail != NULL && smux__chunk_room(tail) >= len;
+}
+
 /* Gives a chunk that was read for an expected frame to the stream that its payload is for, if that is what
- * it holds: payload of one stream from its first byte on, in a chunk as that stream would have got. */
+ * it holds: payload of one stream from its first byte on, in a chunk as that stream would have got, and not
+ * the rest of a frame for all of which it has a chunk already: that would be charged twice. */
 static bool adopt(smux_engine *e, struct smux__chunk *chunk)
 {
     struct smux__decoder *d = &e->decoder;
@@ -287,7 +295,7 @@ static bool adopt(smux_engine *e, struct smux__chunk *chunk)
 
     if (target == NULL || len < DIRECT_MIN || len > d->body_left || chunk->begin != 0 ||
         chunk->size_class != smux__chunk_class(d->body_left) || e->post.stream == target ||
-        !smux__stream_engage(e, target)) {
+        has_room(target, d->body_left) || !smux__stream_engage(e, target)) {
         return false;
     }
     d->busy = true;

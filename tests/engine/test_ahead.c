@@ -332,6 +332,28 @@ START_TEST(without_memory_for_more_places_there_are_fewer)
 }
 END_TEST
 
+/* A frame begins in the place of another, for which its chunk is too small: what has come of it lies in a
+ * chunk with room for all of it, which is where the rest belongs. */
+START_TEST(BKT_4_a_frame_is_charged_once_although_its_rest_has_a_place)
+{
+    static struct input in;
+    struct smux_iov iov[MAX_IOV];
+    struct wire w;
+    const uint32_t len = 65535, begun = 1000;
+
+    start(&w, (unsigned)_i, 4 << 20);
+    send_alike(&w, &in, 3, len);
+    add_psh(&in, &w, 1, len - begun - 8);
+    add_psh(&in, &w, 2, len);
+    (void)read_once(&w, &in, iov, MAX_IOV);
+    ck_assert_uint_eq(in.at, in.len);
+    ck_assert_uint_lt(wire_stats(&w).receive_buffer, 2 * (65536 + 100));
+    expect_payload(&w, 1, len - begun - 8);
+    expect_payload(&w, 2, len);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ahead");
@@ -346,6 +368,7 @@ int main(void)
     tcase_add_loop_test(tc, BKT_4_what_is_beyond_the_budget_waits_undecoded, 1, 3);
     tcase_add_loop_test(tc, posted_memory_gets_its_payload_although_there_was_a_place_for_it, 1, 3);
     tcase_add_loop_test(tc, without_memory_for_more_places_there_are_fewer, 1, 3);
+    tcase_add_loop_test(tc, BKT_4_a_frame_is_charged_once_although_its_rest_has_a_place, 1, 3);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
