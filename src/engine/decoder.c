@@ -17,6 +17,11 @@
 /* Payload of frames that are expected behind the next header, at most: as much as one read brings from
  * a fast transport. */
 #define AHEAD_LEN 131072u
+/* The same, in times of what the last read brought: places for more would mostly be taken and given back. */
+#define AHEAD_TIMES 4u
+/* Their memory at most, as a part of the budget: while what came instead waits to be decoded it is held
+ * beside what is charged (L4). */
+#define AHEAD_PART 16u
 /* So many frames must have been as long as the one before until more of that length are expected; twice
  * as many for each time that this was wrong, up to MAX_MISSES times. */
 #define FIRST_ALIKE 2u
@@ -476,8 +481,7 @@ static uint32_t input_len(const smux_engine *e)
     return SMUX__HEADER_LEN + (e->intake.direct_len > 0 ? 0 : d->body_left);
 }
 
-/* How many frames like the last ones are expected behind the next header, for all of which the budget
- * has room. */
+/* How many frames like the last ones are expected behind the next header. */
 static uint32_t frames_ahead(const smux_engine *e)
 {
     const struct smux__decoder *d = &e->decoder;
@@ -487,9 +491,11 @@ static uint32_t frames_ahead(const smux_engine *e)
         return 0;
     }
     uint64_t room = e->admits_below - e->pool.charged;
-    uint64_t fit =
-        room / (sizeof(struct smux__chunk) + smux__chunk_cap(smux__chunk_class(d->last_body)));
-    return fit < AHEAD_LEN / d->last_body ? (uint32_t)fit : AHEAD_LEN / d->last_body;
+    uint64_t part = e->config.max_receive_buffer / AHEAD_PART;
+    uint64_t fit = (room < part ? room : part) /
+                   (sizeof(struct smux__chunk) + smux__chunk_cap(smux__chunk_class(d->last_body)));
+    uint32_t most = smux__min_u32(AHEAD_LEN, AHEAD_TIMES * e->intake.last_len) / d->last_body;
+    return fit < most ? (uint32_t)fit : most;
 }
 
 /* Adds places for the payloads of expected frames, a chunk each, and for the header behind each.
@@ -598,6 +604,7 @@ int smux_engine_recv_commit(smux_engine *e, size_t len, uint64_t now_us)
     }
     in->under_way = false;
     if (len > 0) {
+        in->last_len = (uint32_t)len;
         e->last_in_us = e->now_us;
         e->stats.wire_in += len;
     }

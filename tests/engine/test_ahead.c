@@ -7,9 +7,10 @@
 
 #include <string.h>
 
-#define MAX_IOV 20
-#define LARGE   10000u
-#define STREAMS 32u
+#define MAX_IOV      20
+#define MAX_READ_IOV 64
+#define LARGE        10000u
+#define STREAMS      32u
 
 /* What the peer sends; the payload of each frame begins with another byte and counts on. */
 struct input {
@@ -37,7 +38,7 @@ static void add_psh(struct input *in, const struct wire *w, unsigned i, size_t l
 }
 
 /* Reads once, as much as there is and fits. Returns the number of vectors. */
-static int read_once(struct wire *w, struct input *in, struct smux_iov iov[MAX_IOV], int max)
+static int read_once(struct wire *w, struct input *in, struct smux_iov *iov, int max)
 {
     int n = smux_engine_recv_iov(w->engine, iov, max);
     size_t taken = 0;
@@ -243,18 +244,29 @@ START_TEST(a_wrong_guess_asks_for_more_frames_alike_before_the_next)
 }
 END_TEST
 
+/* Frames that nobody reads, each for a stream of its own from `first` on. */
+static void fill(struct wire *w, struct input *in, unsigned first, unsigned n, size_t len)
+{
+    for (unsigned i = first; i < first + n; i++) {
+        in->len = in->at = 0;
+        add_psh(in, w, i, len);
+        read_all(w, in);
+    }
+    in->len = in->at = 0;
+}
+
 START_TEST(BKT_4_no_more_frames_are_expected_than_the_budget_has_room_for)
 {
     static struct input in;
     struct wire w;
 
-    start(&w, (unsigned)_i, 5 * LARGE);
+    start(&w, (unsigned)_i, 1 << 20);
+    fill(&w, &in, 10, 15, 65535);
     send_alike(&w, &in, 3, LARGE);
-    ck_assert_int_eq(frames_expected(&w), 4);
-    for (int left = 3; left >= 0; left--) {
-        add_psh(&in, &w, 1, LARGE);
-        read_all(&w, &in);
-        ck_assert_int_eq(frames_expected(&w), left);
+    for (int left = 5; left >= 0;
+         left--) { /* 4 are as much as four times what the last read brought */
+        ck_assert_int_eq(frames_expected(&w), left < 4 ? left : 4);
+        fill(&w, &in, 1, 1, LARGE);
     }
     wire_stop(&w);
 }
@@ -266,18 +278,22 @@ START_TEST(BKT_4_what_is_beyond_the_budget_waits_undecoded)
     static struct input in;
     struct smux_iov iov[MAX_IOV];
     struct wire w;
-    const unsigned n = 28;
+    const uint32_t budget = 1 << 19;
+    const unsigned n = 18;
 
-    start(&w, (unsigned)_i, 20000);
+    start(&w, (unsigned)_i, budget);
+    fill(&w, &in, 20, 7, 65535);
+    fill(&w, &in, 27, 1, 49152);
+    fill(&w, &in, 28, 1, 3072);
     send_alike(&w, &in, 3, 5000);
-    ck_assert_int_eq(frames_expected(&w), 3);
+    ck_assert_int_eq(frames_expected(&w), 2);
     for (unsigned i = 0; i < n; i++) {
         add_psh(&in, &w, i, 520);
     }
     (void)read_once(&w, &in, iov, MAX_IOV);
     ck_assert_uint_eq(in.at, in.len);
     ck_assert(!smux_engine_wants_read(w.engine));
-    ck_assert_uint_lt(wire_stats(&w).receive_buffer, 20000 + 1000);
+    ck_assert_uint_lt(wire_stats(&w).receive_buffer, budget + 1000);
     for (unsigned i = 0; i < n; i++) {
         expect_payload(&w, i, 520);
     }
@@ -354,6 +370,67 @@ START_TEST(BKT_4_a_frame_is_charged_once_although_its_rest_has_a_place)
 }
 END_TEST
 
+/* Places are not charged, and while frames of a byte, each for a stream whose last chunk is full, use up
+ * the budget from the first of them, the others hold what is not decoded yet. */
+START_TEST(L4_places_for_expected_frames_keep_to_the_bound)
+{
+    static struct input in;
+    struct smux_iov iov[MAX_READ_IOV];
+    struct wire w;
+    const uint32_t budget = (uint32_t)_i << 19, full = 16384 + 40, largest = 65536 + 40;
+    const unsigned n = 16;
+
+    start(&w, 1, budget);
+    fill(&w, &in, 1, n, full - 40);
+    while (budget - wire_stats(&w).receive_buffer > 200000 + largest) {
+        fill(&w, &in, 20, 1, 65535);
+    }
+    send_alike(&w, &in, 10, 4097);
+    uint32_t left = budget - wire_stats(&w).receive_buffer;
+    for (unsigned i = 1; i <= n && left > full; i++, left -= full) {
+        add_psh(&in, &w, i, 1);
+    }
+    add_psh(&in, &w, 20, 65535);
+    add_psh(&in, &w, 20, 65535);
+    heap_reset_peak(&w.heap);
+    while (smux_engine_wants_read(w.engine)) {
+        (void)read_once(&w, &in, iov, MAX_READ_IOV);
+    }
+    ck_assert_uint_ge(wire_stats(&w).receive_buffer, budget);
+    ck_assert_uint_le(w.heap.peak, (size_t)budget / 4 * 5 + STREAMS * 256 + (64 << 10));
+    wire_stop(&w);
+}
+END_TEST
+
+/* What a slow peer sends comes in little pieces: places for much more would be taken and given back with
+ * each of them. */
+START_TEST(no_frames_are_expected_while_little_comes_at_a_time)
+{
+    static struct input in;
+    struct smux_iov iov[MAX_IOV];
+    struct wire w;
+
+    start(&w, (unsigned)_i, 1 << 20);
+    send_alike(&w, &in, 3, LARGE);
+    ck_assert_int_gt(frames_expected(&w), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        add_psh(&in, &w, i, LARGE);
+    }
+    for (size_t len = in.len, i = 0; i < 100; i++) {
+        in.len = in.at + 1;
+        (void)read_once(&w, &in, iov, MAX_IOV);
+        ck_assert_int_eq(frames_expected(&w), 0);
+        in.len = len;
+    }
+    read_all(&w, &in);
+    ck_assert_int_gt(frames_expected(&w), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        expect_payload(&w, i, LARGE);
+    }
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ahead");
@@ -369,6 +446,8 @@ int main(void)
     tcase_add_loop_test(tc, posted_memory_gets_its_payload_although_there_was_a_place_for_it, 1, 3);
     tcase_add_loop_test(tc, without_memory_for_more_places_there_are_fewer, 1, 3);
     tcase_add_loop_test(tc, BKT_4_a_frame_is_charged_once_although_its_rest_has_a_place, 1, 3);
+    tcase_add_loop_test(tc, L4_places_for_expected_frames_keep_to_the_bound, 1, 5);
+    tcase_add_loop_test(tc, no_frames_are_expected_while_little_comes_at_a_time, 1, 3);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }

@@ -233,6 +233,7 @@ uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_pa
     engine->batch_limit = 0;
     engine->last_found = NULL;
     engine->intake.direct_len = 0;
+    engine->intake.last_len = 0;
     engine->intake.expected = false;
     memset(&engine->stats, 0, sizeof(engine->stats));
     hide_decoder(&engine->decoder);
