@@ -54,6 +54,7 @@ struct hostile {
     bool wild;         /* the peer violates the protocol, so the session dies soon */
     bool attends;      /* the application asks for all events, and reads what they tell */
     bool bursts;       /* small frames of several streams come together */
+    bool bulk;         /* large frames of one length come one after the other */
     bool shared_input; /* they waited in the in-tray (intray.h) */
     struct rng rng;
     struct smux_config config;
@@ -222,6 +223,29 @@ static void feed_burst(struct hostile *h)
     wire_push(&h->w);
 }
 
+/* Large frames of one length, and some of others among them, as much of them with each read as there are
+ * places for. */
+static void feed_bulk(struct hostile *h)
+{
+    enum feed_mode mode = h->w.mode;
+    uint32_t usual = rng_log(&h->rng, 4096, 65535);
+    unsigned n = rng_between(&h->rng, 3, 12);
+
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = rng_chance(&h->rng, 90) ? usual : rng_log(&h->rng, 1, 65535);
+        uint8_t header[FRAME_HEADER];
+
+        bytes_put(&h->w.in, header,
+                  put_header(header, h->w.version, CMD_PSH, (unsigned)len, any_id(h)));
+        bytes_put(&h->w.in, payload + rng_below(&h->rng, sizeof(payload) - 65536), len);
+    }
+    if (h->w.heap.fail_percent == 0) {
+        h->w.mode = FEED_IOV;
+    }
+    wire_push(&h->w);
+    h->w.mode = mode;
+}
+
 static void feed_some(struct hostile *h)
 {
     uint32_t id = any_id(h);
@@ -232,6 +256,10 @@ static void feed_some(struct hostile *h)
     }
     if (h->bursts && rng_chance(&h->rng, 30)) {
         feed_burst(h);
+        return;
+    }
+    if (h->bulk && rng_chance(&h->rng, 30)) {
+        feed_bulk(h);
         return;
     }
     switch (rng_below(&h->rng, 40)) {
@@ -596,6 +624,7 @@ static bool run_hostile(uint64_t seed, uint64_t *out_hash)
     h->wild = rng_chance(&h->rng, 20);
     h->bursts = rng_chance(&h->rng, 70);
     h->attends = rng_chance(&h->rng, 70);
+    h->bulk = rng_mix(seed) % 4 == 0;
     choose_config(h);
     choose_more(h, seed);
     wire_start(&h->w, rng_chance(&h->rng, 70) ? SMUX_SERVER : SMUX_CLIENT, &h->config,

@@ -19,9 +19,11 @@ void link_init(struct link *link, smux_engine *client, smux_engine *server, stru
     for (int i = 0; i < 2; i++) {
         link->dirs[i].take = 65536;
         link->dirs[i].give = 65536;
+        link->dirs[i].give_least = 1;
         link->dirs[i].capacity = 1 << 20;
         link->dirs[i].cut_at = UINT64_MAX;
         link->ends[i].now = now;
+        link->ends[i].max_recv_iov = i == 0 ? 20 : 2;
     }
 }
 
@@ -302,7 +304,7 @@ static void drop_arrived(struct link *link, unsigned i, size_t len)
 static size_t piece_to_give(struct link *link, unsigned i)
 {
     size_t len = arrived(link, i);
-    size_t piece = rng_log(link->rng, 1, link->dirs[i].give);
+    size_t piece = rng_log(link->rng, link->dirs[i].give_least, link->dirs[i].give);
 
     return piece < len ? piece : len;
 }
@@ -390,8 +392,7 @@ bool link_deliver(struct link *link, unsigned i)
     if (rng_chance(link->rng, 50)) {
         return give_by_copy(link, i, len);
     }
-    /* One end as with threads, the other as in a loop. */
-    end->num_recv_iov = smux_engine_recv_iov(end->engine, end->recv_iov, i == 0 ? 2 : 20);
+    end->num_recv_iov = smux_engine_recv_iov(end->engine, end->recv_iov, end->max_recv_iov);
     if (end->num_recv_iov == 0) {
         return false; /* no memory */
     }

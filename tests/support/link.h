@@ -26,6 +26,7 @@ enum link_cut {
 struct link_dir {
     uint32_t take;         /**< largest piece that is taken from the sender */
     uint32_t give;         /**< largest piece that is given to the receiver */
+    uint32_t give_least;   /**< smallest one, if so much has arrived */
     uint32_t latency_us;   /**< how long bytes are on their way */
     uint32_t jitter_us;    /**< by how much longer at most */
     uint32_t rate;         /**< bytes a second; 0 for no limit */
@@ -49,8 +50,9 @@ struct link_end {
     bool receiving; /**< a receive is under way */
     struct smux_iov send_iov[64];
     int num_send_iov;
-    struct smux_iov recv_iov[20];
+    struct smux_iov recv_iov[64];
     int num_recv_iov;
+    int max_recv_iov;   /**< so many are asked for: 2 as with threads, more as in a loop */
     uint64_t send_hash; /**< of what the send handed out */
     uint64_t now;       /**< the largest time that the engine was told */
 };

@@ -34,6 +34,7 @@ enum sim_finish {
 struct sim_plan {
     uint32_t total;        /**< bytes to write */
     uint32_t write_chunk;  /**< largest write */
+    uint32_t write_least;  /**< smallest one, if so much is left */
     uint32_t read_chunk;   /**< largest read */
     uint32_t read_percent; /**< eagerness while there are faults; 0 = does not read then */
     uint32_t lend_percent; /**< how many writes lend their memory */
@@ -92,6 +93,7 @@ struct sim {
 
     bool priorities;        /**< applications set classes and weights at random */
     bool by_events;         /**< applications act only when an event told them to */
+    bool bulk;              /**< large frames of one length come one after the other */
     bool bursts;            /**< small frames of many streams come together, with room for them */
     uint32_t event_percent; /**< how often an application asks for events when it can */
     bool no_memory;         /**< allocations fail: streams may fail, too */

@@ -147,7 +147,7 @@ void sim_write_step(struct sim *sim, struct sim_end *end)
         }
         return;
     }
-    len = rng_log(&sim->rng, 1, end->plan.write_chunk);
+    len = rng_log(&sim->rng, end->plan.write_least, end->plan.write_chunk);
     len = len < left ? len : (size_t)left;
     if (rng_chance(&sim->rng, end->plan.lend_percent)) {
         write_by_loan(sim, end, len);

@@ -128,6 +128,62 @@ static void plan_link(struct sim *sim)
     sim->link.overlap = rng_chance(rng, 60);
 }
 
+/* In some runs large frames of one length come one after the other, as in a bulk transfer. Drawn apart, like
+ * what follows here, so that the rest of a seed stays what it was. */
+static void plan_bulk(struct sim *sim)
+{
+    struct rng rng = {rng_mix(~sim->seed)};
+
+    sim->bulk = !sim->asleep && !sim->bursts && rng_below(&rng, 5) == 0;
+    for (unsigned side = 0; sim->bulk && side < 2; side++) {
+        struct smux_config *c = &sim->config[side];
+
+        c->max_frame_size = rng_log(&rng, 4096, 65535);
+        c->max_receive_buffer = rng_log(&rng, 1 << 18, 4 << 20);
+        c->max_stream_buffer = pick(&rng, 50, 0, 1 << 18);
+        c->max_stream_send_buffer = 0;
+        c->max_send_buffer = 0;
+    }
+}
+
+/* Some streams carry the bulk, so much that each has frames enough to be expected. */
+static void plan_bulk_streams(struct sim *sim)
+{
+    struct rng rng = {rng_mix(~sim->seed + 1)};
+    uint32_t total = sim->num_planned[0] + sim->num_planned[1];
+
+    for (uint32_t i = 0; sim->bulk && i < total && i < 4; i++) {
+        for (unsigned side = 0; side < 2; side++) {
+            struct sim_plan *plan = &sim->streams[i].ends[side].plan;
+
+            /* Not so much that a writer needs credit from one who has closed for long [FIN-11]. */
+            plan->total = rng_between(&rng, 5, 20) * sim->config[side].max_frame_size;
+            plan->total = plan->total < 240000 ? plan->total : 240000;
+            plan->write_chunk = 65536;
+            plan->write_least = 65536;
+            plan->read_chunk = rng_log(&rng, 4096, 65536);
+            plan->read_percent = pick(&rng, 30, 0, rng_between(&rng, 1, 100));
+        }
+    }
+    for (unsigned i = 0; sim->bulk && i < 2; i++) {
+        sim->link.dirs[i].take = rng_log(&rng, 65536, 1 << 18);
+        sim->link.dirs[i].give = rng_log(&rng, 65536, 1 << 18);
+        sim->link.dirs[i].give_least = pick(&rng, 30, 1, 32768);
+        sim->link.dirs[i].capacity = 1 << 20;
+        sim->link.dirs[i].rate = pick(&rng, 50, 0, rng_log(&rng, 1 << 20, 1 << 27));
+    }
+}
+
+/* How an engine is asked for places to read to: as with threads, or as in a loop. */
+static void plan_reads(struct sim *sim)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t dice = rng_mix(sim->seed * 2 + i);
+
+        sim->link.ends[i].max_recv_iov = dice % 2 == 0 ? 2 : 2 + (int)(dice / 2 % 63);
+    }
+}
+
 /* How many bytes a stream should carry so that the whole run stays short. */
 static uint32_t plan_scale(const struct sim *sim, uint32_t num_streams)
 {
@@ -161,6 +217,7 @@ static void plan_end(struct sim *sim, struct sim_plan *plan, uint32_t scale)
 
     plan->total = pick(rng, 15, 0, rng_log(rng, 1, 4 * scale));
     plan->write_chunk = rng_log(rng, 1 + scale / 50, 65536);
+    plan->write_least = 1;
     plan->read_chunk = rng_log(rng, 1 + scale / 50, 65536);
     plan->read_percent = pick(rng, 20, 0, rng_between(rng, 1, 100));
     plan->lend_percent = pick(rng, 60, 0, rng_below(rng, 100));
@@ -354,10 +411,13 @@ void sim_plan(struct sim *sim)
     plan_bursts(sim);
     plan_numbers(sim);
     plan_sleep(sim);
+    plan_bulk(sim);
     plan_engines(sim);
     plan_link(sim);
     plan_streams(sim);
     plan_sleepers(sim);
+    plan_bulk_streams(sim);
+    plan_reads(sim);
     sim->priorities = rng_chance(&sim->rng, 50);
     sim->by_events = rng_chance(&sim->rng, 50);
     sim->event_percent =
