@@ -103,14 +103,21 @@ static size_t conn_less(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/** Cuts the room for a read to what a flood of frames may bring in a turn. Returns its length. The
- *  first of two vectors is the rest of one payload. */
-static size_t conn_limit_read(const struct smux_conn *conn, struct smux_iov *iov, int n)
+/** Cuts the room for a read to what a flood of frames may bring in a turn. The rest of a payload, if it has
+ *  the first vector, holds no frames. Returns the number of vectors that are left, and their length. */
+static int conn_limit_read(const struct smux_conn *conn, struct smux_iov *iov, int n,
+                           bool payload_first, size_t *out_len)
 {
-    struct smux_iov *frames = &iov[n - 1];
+    size_t left = CONN_READ_LEAST + conn->read_more;
+    int i = payload_first && n > 1 ? 1 : 0;
 
-    frames->len = conn_less(frames->len, CONN_READ_LEAST + conn->read_more);
-    return n == 2 ? iov[0].len + frames->len : frames->len;
+    *out_len = i == 1 ? iov[0].len : 0;
+    for (; i < n && left > 0; i++) {
+        iov[i].len = conn_less(iov[i].len, left);
+        left -= iov[i].len;
+        *out_len += iov[i].len;
+    }
+    return i;
 }
 
 /** Expects the next bytes to hold as many frames as these did. */
@@ -127,7 +134,9 @@ static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
 {
     struct smux_iov iov[CONN_IOV];
     size_t len = 0;
+    size_t room;
 
+    bool in_payload = smux_engine_recv_stream(conn->engine) != NULL;
     int n = smux_engine_recv_iov(conn->engine, iov, CONN_IOV);
     if (n == 0) {
         /* Wanting bytes without room for them is lack of memory: watching would only spin. */
@@ -135,7 +144,7 @@ static bool conn_feed(struct smux_conn *conn, uint64_t now_us, size_t *total)
         conn->retry_us = starved ? now_us + CONN_RETRY_US : SMUX_NEVER;
         return false;
     }
-    size_t room = conn_limit_read(conn, iov, n);
+    n = conn_limit_read(conn, iov, n, in_payload, &room);
     uint64_t frames = smux_engine_frames_in(conn->engine);
     int status = conn->transport.ops->readv(conn->transport.ctx, iov, n, &len);
     if (status != SMUX_OK) {

@@ -220,6 +220,70 @@ START_TEST(L23_a_flood_between_large_frames_is_bounded_too)
 }
 END_TEST
 
+/** Several large frames that come with one read are no reason to stop before the turn is over. */
+START_TEST(L23_one_turn_receives_as_much_of_large_frames)
+{
+    static uint8_t frames[400000];
+    static const uint8_t payload[5000];
+    struct smux_transport ends[2];
+    struct smux_session_stats stats;
+    struct smux_iov iov = {frames, sizeof frames};
+    size_t len = put_header(frames, 1, CMD_SYN, 0, 3);
+
+    while (len + sizeof payload + FRAME_HEADER <= sizeof frames) {
+        len += put_psh(frames + len, 1, 3, payload, sizeof payload);
+    }
+    ck_assert_int_eq(smux_transport_pair(sizeof frames, ends), SMUX_OK);
+    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &len), SMUX_OK);
+    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    smux_conn_on_readable(echo.conn);
+    smux_engine_stats(smux_conn_engine(echo.conn), &stats);
+    ck_assert_uint_ge(stats.wire_in, 256 * 1024);
+    ck_assert_uint_lt(stats.wire_in, sizeof frames);
+    smux_transport_close(&ends[1]);
+}
+END_TEST
+
+/** As above, with frames that are so large that several are expected to come with a read. */
+START_TEST(L23_a_flood_instead_of_large_frames_is_bounded_too)
+{
+    enum {
+        TURN_FRAMES = 1024,
+        LARGE = 4096,
+        NUM_LARGE = 40,
+        FLOOD_BYTES = 160 * 1024,
+        CYCLES = 6
+    };
+    static uint8_t
+        bytes[FRAME_HEADER + CYCLES * (NUM_LARGE * (FRAME_HEADER + LARGE) + FLOOD_BYTES)];
+    static const uint8_t payload[LARGE];
+    struct smux_transport ends[2];
+    struct smux_session_stats stats = {.wire_in = 0};
+    struct smux_iov iov = {bytes, put_header(bytes, 1, CMD_SYN, 0, 3)};
+
+    for (size_t cycle = 0; cycle < CYCLES; cycle++) {
+        for (int i = 0; i < NUM_LARGE; i++) {
+            iov.len += put_psh(bytes + iov.len, 1, 3, payload, sizeof payload);
+        }
+        for (int i = 0; i < FLOOD_BYTES / FRAME_HEADER; i++) {
+            iov.len += put_header(bytes + iov.len, 1, CMD_FIN, 0, 2);
+        }
+    }
+    size_t all = iov.len;
+    ck_assert_int_eq(smux_transport_pair(all, ends), SMUX_OK);
+    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &iov.len), SMUX_OK);
+    ck_assert_uint_eq(iov.len, all);
+    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    while (stats.wire_in < all) {
+        uint64_t before = stats.frames_in.fin;
+        smux_conn_on_readable(echo.conn);
+        smux_engine_stats(smux_conn_engine(echo.conn), &stats);
+        ck_assert_uint_le(stats.frames_in.fin - before, 4 * TURN_FRAMES);
+    }
+    smux_transport_close(&ends[1]);
+}
+END_TEST
+
 /** An owner that notices being told, and nothing else. */
 static void count_turns(smux_conn *conn, void *user)
 {
@@ -587,6 +651,8 @@ static TCase *data_tests(void)
     tcase_add_loop_test(tc, a_stream_without_data_ends_in_order, 0, ALL_LINKS);
     tcase_add_loop_test(tc, an_idle_connection_does_not_wake_the_loop, 0, 2);
     tcase_add_test(tc, L23_one_turn_receives_a_bounded_amount);
+    tcase_add_test(tc, L23_one_turn_receives_as_much_of_large_frames);
+    tcase_add_test(tc, L23_a_flood_instead_of_large_frames_is_bounded_too);
     tcase_add_test(tc, L23_one_turn_decodes_a_bounded_number_of_frames);
     tcase_add_test(tc, L23_a_flood_between_large_frames_is_bounded_too);
     tcase_add_test(tc, BKT_4_owner_is_told_of_frames_that_its_reading_lets_in);
