@@ -21,6 +21,7 @@
 #define STREAMS   8u
 #define CLASSES   (SMUX_PRIORITY_MAX + 1)
 #define MAX_STEPS 3000
+#define MANY      4  /* streams with a turn in a round, for turns to be long in the next one */
 #define ROUNDS    16 /* credit of rounds is told apart modulo this (scheduler.c) */
 
 struct model_stream {
@@ -29,13 +30,16 @@ struct model_stream {
     int64_t weight;
     int64_t deficit;
     int64_t round;
-    uint64_t place; /**< the lower, the earlier it came into its list */
+    bool waited;   /**< its quantum of the round came in its turn */
+    int64_t place; /**< the lower, the earlier it came into its list */
 };
 
 struct model_class {
     int64_t unit; /**< bytes of a turn with weight 1, in this round */
     int64_t round;
     int64_t fresh_left;
+    unsigned turns; /**< quanta granted in this round */
+    bool long_turns;
 };
 
 /** How things stood when two streams began to wait for their turns both. */
@@ -52,10 +56,11 @@ struct model {
     struct smux__traffic traffic[STREAMS]; /**< of these */
     struct model_stream streams[STREAMS];
     struct model_class classes[CLASSES];
-    int64_t unit;     /**< the same for the rounds that begin from now on */
-    int64_t max_unit; /**< the largest so far: credit of it may still be there */
-    uint64_t places;
-    int64_t largest; /**< frame so far */
+    int64_t unit;         /**< the same for the rounds that begin from now on */
+    int64_t unit_of_many; /**< and for those behind one of many streams */
+    int64_t max_unit;     /**< the largest so far: credit of it may still be there */
+    int64_t places;       /**< how many have come, to the end of a list or to its front */
+    int64_t largest;      /**< frame so far */
     int64_t sent[STREAMS];
     struct since since[STREAMS][STREAMS];
 };
@@ -67,7 +72,8 @@ static int64_t quantum(const struct model *m, const struct model_stream *s)
     return m->classes[s->class].unit * s->weight;
 }
 
-/* A quantum for each round that passed, but at most one is kept. */
+/* A quantum for each round that passed, but at most one is kept, and the rest of a long turn if just one
+ * has. */
 static void settle(struct model *m, struct model_stream *s)
 {
     int64_t most = quantum(m, s);
@@ -76,8 +82,12 @@ static void settle(struct model *m, struct model_stream *s)
     s->round = m->classes[s->class].round;
     if (passed > 0) {
         int64_t debt = s->deficit < 0 ? s->deficit : 0;
+        bool keeps = m->classes[s->class].long_turns && s->waited && passed == 1;
+        int64_t rest = keeps && s->deficit > 0 ? s->deficit : 0;
 
-        s->deficit = debt + passed * most < most ? debt + passed * most : most;
+        s->deficit = rest + (debt + passed * most < most ? debt + passed * most : most);
+        s->waited = false;
+        m->classes[s->class].turns++;
     }
 }
 
@@ -91,7 +101,12 @@ static void enter(struct model *m, struct model_stream *s, bool fresh)
 static void model_join(struct model *m, struct model_stream *s)
 {
     settle(m, s);
-    enter(m, s, s->deficit > 0);
+    if (s->deficit > 0 && m->classes[s->class].long_turns && s->waited) {
+        enter(m, s, false);
+        s->place = -s->place; /* before all others */
+    } else {
+        enter(m, s, s->deficit > 0);
+    }
 }
 
 /* The first of a list; NULL when it is empty. */
@@ -116,10 +131,16 @@ static bool grant(struct model *m, struct model_stream *s)
     struct model_class *class = &m->classes[s->class];
     bool over = (class->round - s->round) % ROUNDS == 0;
 
-    class->round += over;
-    class->unit = over ? m->unit : class->unit;
+    if (over) {
+        class->round++;
+        class->long_turns = class->turns >= MANY && m->unit_of_many > m->unit;
+        class->unit = class->long_turns ? m->unit_of_many : m->unit;
+        class->turns = 0;
+    }
     s->round = class->round;
     s->deficit += quantum(m, s);
+    s->waited = true;
+    class->turns++;
     return over;
 }
 
@@ -289,16 +310,20 @@ static void set(struct model *m, unsigned i, unsigned class, unsigned weight)
     }
 }
 
-static void note_turn(struct model *m, uint32_t turn)
+static int64_t note_turn(struct model *m, uint32_t turn)
 {
-    m->unit = turn < SMUX_WEIGHT_DEFAULT ? 1 : turn / SMUX_WEIGHT_DEFAULT;
-    m->max_unit = m->unit > m->max_unit ? m->unit : m->max_unit;
+    int64_t unit = turn < SMUX_WEIGHT_DEFAULT ? 1 : turn / SMUX_WEIGHT_DEFAULT;
+
+    m->max_unit = unit > m->max_unit ? unit : m->max_unit;
+    return unit;
 }
 
-static void set_turn(struct model *m, uint32_t turn)
+static void set_turn(struct model *m, uint32_t turn, uint32_t turn_of_many)
 {
     smux__scheduler_set_turn(&m->real, turn);
-    note_turn(m, turn);
+    smux__scheduler_set_turn_of_many(&m->real, turn_of_many, MANY);
+    m->unit = note_turn(m, turn);
+    m->unit_of_many = note_turn(m, turn_of_many);
     for (unsigned i = 0; i < STREAMS; i++) {
         restart(m, i);
     }
@@ -366,7 +391,7 @@ static void step(struct model *m, struct fuzz_input *in)
         set(m, (what >> 3) % STREAMS, SMUX_PRIORITY_DEFAULT, SMUX_WEIGHT_DEFAULT);
         break;
     case 4:
-        set_turn(m, turns[(what >> 3) % 6]);
+        set_turn(m, turns[(what >> 3) % 6], turns[(what >> 3) / 6]);
         break;
     default:
         send(m, 1 + (uint32_t)fuzz_u16(in) % 65535);
@@ -383,7 +408,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(&m, 0, sizeof(m));
     smux__scheduler_init(&m.real, turn);
-    note_turn(&m, turn);
+    m.unit = note_turn(&m, turn);
     for (unsigned i = 0; i < CLASSES; i++) {
         m.classes[i].unit = m.unit;
         m.classes[i].fresh_left = m.unit * SMUX_WEIGHT_DEFAULT * 16;

@@ -12,14 +12,30 @@ static int32_t quantum(const struct smux__class *class, const struct smux_estrea
 static void begin_round(const struct smux__scheduler *scheduler, struct smux__class *class)
 {
     class->round++;
-    class->unit = scheduler->unit;
+    class->long_turns =
+        class->turns >= scheduler->many && scheduler->unit_of_many > scheduler->unit;
+    class->unit = class->long_turns ? scheduler->unit_of_many : scheduler->unit;
+    class->turns = 0;
+}
+
+/* Rounded down: with the default weight a turn of full frames ends with the last of them. */
+static int32_t unit_of_turn(uint32_t turn)
+{
+    int32_t unit = (int32_t)(turn / SMUX_WEIGHT_DEFAULT);
+
+    return unit + (unit == 0);
 }
 
 void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn)
 {
-    /* Rounded down: with the default weight a turn of full frames ends with the last of them. */
-    scheduler->unit = (int32_t)(turn / SMUX_WEIGHT_DEFAULT);
-    scheduler->unit += scheduler->unit == 0;
+    scheduler->unit = unit_of_turn(turn);
+}
+
+void smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, uint32_t turn,
+                                      uint32_t many)
+{
+    scheduler->unit_of_many = unit_of_turn(turn);
+    scheduler->many = many;
 }
 
 void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn)
@@ -40,17 +56,30 @@ void smux__scheduler_adopt(struct smux__scheduler *scheduler, struct smux_estrea
     stream->deficit = quantum(smux__scheduler_class(scheduler, stream), stream);
 }
 
+/* What a stream keeps of a long turn: if it comes back just after the end of the round, it was in the
+ * midst of that turn still. */
+static int32_t rest_of_turn(const struct smux__class *class, const struct smux_estream *stream,
+                            int32_t passed)
+{
+    return class->long_turns && stream->waited && passed == 1 && stream->deficit > 0
+               ? stream->deficit
+               : 0;
+}
+
 /* Gives a stream what it missed: a quantum for each round that has passed without it. It keeps at
- * most one. */
-static void settle_credit(const struct smux__class *class, struct smux_estream *stream)
+ * most one, and the rest of a long turn. */
+static void settle_credit(struct smux__class *class, struct smux_estream *stream)
 {
     int32_t passed = (int32_t)((class->round - stream->round) % SMUX__ROUNDS);
 
     if (passed > 0) {
         int32_t most = quantum(class, stream);
         int32_t debt = stream->deficit < 0 ? stream->deficit : 0;
-        stream->deficit = debt + passed * most < most ? debt + passed * most : most;
+        int32_t rest = rest_of_turn(class, stream, passed);
+        stream->deficit = rest + (debt + passed * most < most ? debt + passed * most : most);
         stream->round = class->round % SMUX__ROUNDS;
+        stream->waited = 0;
+        class->turns++;
     }
 }
 
@@ -65,7 +94,7 @@ static void drop_scrap(const struct smux__class *class, struct smux_estream *str
     }
 }
 
-void smux__scheduler_settle(const struct smux__class *class, struct smux_estream *stream)
+void smux__scheduler_settle(struct smux__class *class, struct smux_estream *stream)
 {
     settle_credit(class, stream);
     drop_scrap(class, stream);
@@ -82,6 +111,17 @@ static void grant_turn(const struct smux__scheduler *scheduler, struct smux__cla
     }
     stream->round = class->round % SMUX__ROUNDS;
     stream->deficit += quantum(class, stream);
+    stream->waited = 1;
+    class->turns++;
+}
+
+void smux__scheduler_resume(struct smux__class *class, struct smux_estream *stream)
+{
+    struct smux_estream *next = class->waiting.head;
+
+    stream->traffic->sched = (struct smux__link){NULL, next};
+    *(next != NULL ? &next->traffic->sched.prev : &class->waiting.tail) = stream;
+    class->waiting.head = stream;
 }
 
 /* Puts a stream behind those that wait. */

@@ -7,9 +7,13 @@
  *   fresh       a stream that has just got something to send goes before those that have had it
  *               for a while, as long as it has credit of this round
  *
+ *   long turns  of many streams; one that runs empty in the middle of such a turn goes on with it when it
+ *               comes back
+ *
  * A round has passed when each stream in `waiting` has had its turn. A stream gets one quantum a
  * round, whether it takes it in one turn or in many small bursts: what is left stays with a stream
- * that runs empty, and only a later round gives it more. So being fresh again and again wins time
+ * that runs empty, and only a later round gives it more. It never has more than one, and the rest of a
+ * long turn that it was in when the round ended. So being fresh again and again wins time
  * but no bytes.
  *
  * Invariants: a stream is in one list of its class while STREAM_IN_DATA is set, in `fresh` if
@@ -37,18 +41,27 @@ struct smux__class {
     int32_t fresh_left;               /* bytes of `fresh` before `waiting` gets a frame */
     int32_t unit; /* bytes of a turn with weight 1, the same in all of a round */
     uint32_t round;
+    uint32_t turns;  /* quanta granted in this round, to as many streams */
+    bool long_turns; /* they were many in the round before, and have long turns in this one */
 };
 
 struct smux__scheduler {
     struct smux__class classes[SMUX_PRIORITY_MAX + 1];
     uint32_t busy;
-    int32_t unit; /* the same for the rounds that begin from now on */
+    int32_t unit;         /* the same for the rounds that begin from now on, */
+    int32_t unit_of_many; /* and for those after one in which so many streams had a turn: */
+    uint32_t many;
 };
 
 /* `turn` is the quantum of the default weight in bytes. It may change at any time, from the next
  * round of each class on: in a round all have turns of one length. */
 void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn);
 void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn);
+
+/* The same for a class in which `many` streams or more, 2 at least, had a turn in the last round. If it
+ * is not longer, all have turns of the same length; so it is at first. */
+void smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, uint32_t turn,
+                                      uint32_t many);
 
 /* Tells whether some stream has something to send. */
 static inline bool smux__scheduler_busy(const struct smux__scheduler *scheduler)
@@ -84,7 +97,10 @@ static inline void smux__scheduler_allow_fresh(struct smux__class *class)
 
 /* Gives a stream the credit of the rounds it missed, and drops what is left of it if that would
  * only cut in two what it has. */
-void smux__scheduler_settle(const struct smux__class *class, struct smux_estream *stream);
+void smux__scheduler_settle(struct smux__class *class, struct smux_estream *stream);
+
+/* A stream comes back in the middle of a long turn, which goes on. */
+void smux__scheduler_resume(struct smux__class *class, struct smux_estream *stream);
 
 /* Goes through those that wait until one has credit again. A small weight pays for a large frame
  * in several rounds. */
@@ -106,7 +122,9 @@ static inline void smux__scheduler_join(struct smux__scheduler *scheduler,
         smux__scheduler_settle(class, stream);
     }
     stream->flags |= (uint32_t)STREAM_IN_DATA;
-    if (stream->deficit > 0) {
+    if (stream->deficit > 0 && class->long_turns && stream->waited) {
+        smux__scheduler_resume(class, stream);
+    } else if (stream->deficit > 0) {
         stream->flags |= (uint32_t)STREAM_IN_FRESH;
         smux__sched_push(&class->fresh, stream);
     } else {

@@ -135,6 +135,7 @@ struct smux_estream {
     unsigned weight_less_1 : 8; /* share within the class */
     unsigned priority : 3;      /* class */
     unsigned round : 4;         /* of the class when `deficit` was last granted, modulo 16 */
+    unsigned waited : 1;        /* for that: it was its turn, and not late for a round */
 
     struct smux__link ready;
     struct smux_estream *control_next;

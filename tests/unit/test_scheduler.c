@@ -105,6 +105,7 @@ START_TEST(random_use_keeps_the_invariants)
 
     rng_seed(&rng, (uint64_t)_i);
     start(rng_log(&rng, 1, 65535), STREAMS);
+    smux__scheduler_set_turn_of_many(&scheduler, rng_log(&rng, 1, 1 << 20), 4);
     for (int step = 0; step < 5000; step++) {
         unsigned i = rng_below(&rng, STREAMS);
         bool is_in = (streams[i].flags & STREAM_IN_DATA) != 0;
@@ -300,6 +301,129 @@ START_TEST(a_debt_is_forgotten_when_its_rounds_have_passed)
 }
 END_TEST
 
+/* --- long turns of many streams ------------------------------------------------------------- */
+
+enum {
+    MANY = 20,
+    LONG_TURN = 8 * FRAME
+};
+
+/* `n` streams that have data all the time, in the middle of a round. */
+static void start_many(unsigned n)
+{
+    start(FRAME, n);
+    smux__scheduler_set_turn_of_many(&scheduler, LONG_TURN, MANY);
+    for (unsigned i = 0; i < n; i++) {
+        join(i);
+    }
+    for (unsigned i = 0; i < 3 * n; i++) {
+        send_one(FRAME);
+    }
+}
+
+/* How many frames in a row the next stream sends. */
+static unsigned next_turn(void)
+{
+    unsigned who, n = 0;
+
+    do {
+        who = send_one(FRAME);
+        n++;
+    } while (smux__scheduler_next(&scheduler)->id == who);
+    return n;
+}
+
+START_TEST(turns_are_long_while_streams_are_many)
+{
+    start_many(MANY);
+    (void)next_turn(); /* its rest */
+    for (unsigned i = 0; i < 3 * MANY; i++) {
+        ck_assert_uint_eq(next_turn(), LONG_TURN / FRAME);
+    }
+    leave(0);
+    for (unsigned i = 0; i < 2 * MANY; i++) { /* until the round is over, and one of one less */
+        (void)next_turn();
+    }
+    ck_assert_uint_eq(next_turn(), 1);
+    join(0);
+    for (unsigned i = 0; i < 3 * MANY; i++) {
+        (void)next_turn();
+    }
+    ck_assert_uint_eq(next_turn(), LONG_TURN / FRAME);
+}
+END_TEST
+
+START_TEST(a_long_turn_goes_on_where_it_was)
+{
+    start_many(MANY);
+    (void)next_turn();
+    unsigned who = send_one(FRAME);
+    for (unsigned i = 1; i < LONG_TURN / FRAME; i++) {
+        leave(who);
+        unsigned other = smux__scheduler_next(&scheduler)->id;
+        ck_assert_uint_ne(other, who);
+        if (i == 2) { /* it was away for too long, but only a little */
+            send_one(FRAME);
+        }
+        join(who);
+        ck_assert((streams[who].flags & STREAM_IN_FRESH) == 0);
+        ck_assert_uint_eq(send_one(FRAME), who);
+        check_lists(MANY);
+    }
+    ck_assert_uint_ne(send_one(FRAME), who);
+}
+END_TEST
+
+/* Who comes back in the middle of its turn is not in front of one that has nothing to send as a
+ * rule. */
+START_TEST(a_stream_that_was_idle_goes_before_a_long_turn)
+{
+    start_many(MANY);
+    make(MANY);
+    (void)next_turn();
+    for (unsigned i = 0; i < MANY * LONG_TURN / FRAME; i++) { /* a round */
+        unsigned who = send_one(FRAME);
+        join(MANY);
+        leave(who);
+        join(who);
+        ck_assert_uint_eq(send_one(64), MANY);
+        leave(MANY);
+    }
+}
+END_TEST
+
+/* They run empty after each frame; some are back at once, others when another has sent a frame, which
+ * may be in the next round. */
+START_TEST(long_turns_are_fair)
+{
+    uint64_t total = 0;
+    int away = -1;
+
+    start_many(MANY + 1);
+    set(0, SMUX_PRIORITY_DEFAULT, 2 * SMUX_WEIGHT_DEFAULT);
+    memset(sent, 0, sizeof sent);
+    for (unsigned i = 0; i < 5000 * (LONG_TURN / FRAME); i++) {
+        unsigned who = send_one(FRAME);
+        leave(who);
+        if (away >= 0) {
+            join((unsigned)away);
+            away = -1;
+        }
+        if (who % 3 == 0) {
+            away = (int)who;
+        } else {
+            join(who);
+        }
+        total += FRAME;
+    }
+    for (unsigned i = 0; i <= MANY; i++) {
+        double share = (double)sent[i] / (double)total * (MANY + 2);
+        ck_assert_double_gt(share, i == 0 ? 1.94 : 0.97);
+        ck_assert_double_lt(share, i == 0 ? 2.06 : 1.03);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scheduler");
@@ -314,6 +438,10 @@ int main(void)
     tcase_add_test(tc, new_streams_without_end_do_not_starve_the_old_ones);
     tcase_add_test(tc, a_stream_that_was_idle_goes_first);
     tcase_add_test(tc, a_debt_is_forgotten_when_its_rounds_have_passed);
+    tcase_add_test(tc, turns_are_long_while_streams_are_many);
+    tcase_add_test(tc, a_long_turn_goes_on_where_it_was);
+    tcase_add_test(tc, a_stream_that_was_idle_goes_before_a_long_turn);
+    tcase_add_test(tc, long_turns_are_fair);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
