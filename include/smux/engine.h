@@ -129,6 +129,12 @@ SMUX_API void smux_engine_send_commit(smux_engine *engine, size_t len, uint64_t 
 /** Tells whether smux_engine_send_iov() may find something at this time. */
 SMUX_API bool smux_engine_wants_write(const smux_engine *engine);
 
+/** Returns the stream of which all that was lent has been sent in the middle of a long turn, while
+ *  nothing else is urgent. An owner with a thread for each stream does well to let its writer send
+ *  next, if that comes back with more in some 100 us: what others have can wait so long, and their
+ *  threads are woken less often. NULL if output is to be sent as it is. */
+SMUX_API smux_estream *smux_engine_send_stream(const smux_engine *engine);
+
 /* --- time ------------------------------------------------------------------------------- */
 
 /** Returns when smux_engine_tick() must be called at the latest; SMUX_NEVER for never. */

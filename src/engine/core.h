@@ -145,8 +145,15 @@ struct smux_engine {
     struct smux__intake intake;
     struct smux__post post;
     struct smux__outbox outbox;
-    size_t offered;     /* bytes shown by the last send_iov */
-    size_t batch_limit; /* bytes formed ahead of the transport; adapts to what it takes */
+    size_t offered;      /* bytes shown by the last send_iov */
+    size_t batch_limit;  /* bytes formed ahead of the transport; adapts to what it takes */
+    uint64_t metered_us; /* since then the transport took */
+    uint64_t metered;    /* so many bytes, */
+    bool fast;           /* and before then so many that long turns take it little time */
+
+    struct smux_estream
+        *in_turn;         /* a loan of it ended before its turn did, see note_row(); or NULL */
+    uint64_t row_ends_at; /* stats.wire_out behind that loan */
 
     struct smux_estream *last_found; /* answer of the last look-up */
     uint64_t next_id;                /* the next id we open */

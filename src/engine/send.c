@@ -19,6 +19,15 @@
 #define FIRST_BATCH 65536u
 /* Streams that a batch has room for, if their frames are not larger than that. */
 #define TURNS_A_BATCH 2u
+/* A transport is fast that takes so many bytes a microsecond, counted for so long at least. */
+#define FAST_RATE 512u
+#define METER_US  1000u
+/* The turn of each of many streams, then: 2 ms at most. With so many a round takes milliseconds anyway;
+ * with fewer such turns are what a small message waits for. */
+#define TURN_OF_MANY 1048576u
+#define MANY         32u
+/* A loan from here on is worth a system call of its own. */
+#define ROW_MIN 65536u
 /* Bytes that a stream which is held back may send at first, doubled whenever the wait of
  * TIMER_SILLY ends. */
 #define FIRST_FLIGHT 2048u
@@ -546,6 +555,26 @@ static void end_turn(smux_engine *e, struct smux_estream *stream)
     smux__stream_rest(e, stream);
 }
 
+/* What the transport will be shown ends with a loan, but its stream, one of many, has a long turn and is
+ * in the middle of that. Told that the loan was sent, its writer comes back with more in a moment. So
+ * what others have is formed behind that: each of them would be woken for one loan, and not for a
+ * turn. */
+static void note_row(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__scheduler_class(&e->data, stream)->long_turns && stream->deficit > 0 &&
+        stream->traffic->out.len == 0 && smux__stream_is(stream, STREAM_LENT) &&
+        e->outbox.len >= ROW_MIN && smux__send_room(e, stream) >= ROW_MIN) {
+        e->in_turn = stream;
+        e->row_ends_at = e->stats.wire_out;
+    }
+}
+
+/* No frame was formed behind the loan of the stream that is in its turn. */
+static bool row_is_open(const smux_engine *e)
+{
+    return e->in_turn != NULL && e->row_ends_at == e->stats.wire_out;
+}
+
 /* A frame of the stream whose turn it is. */
 static bool form_turn(smux_engine *e)
 {
@@ -560,6 +589,7 @@ static bool form_turn(smux_engine *e)
         return false;
     }
     tell_space(e, stream);
+    note_row(e, stream);
     if (stream->traffic->out.len == 0 || !smux__send_may_go(e, stream)) {
         end_turn(e, stream);
     }
@@ -631,7 +661,10 @@ static bool has_data(const smux_engine *e)
 
 static bool form_data(smux_engine *e)
 {
-    while (has_data(e) && e->outbox.len < e->batch_limit) {
+    if (e->outbox.len == 0) {
+        e->in_turn = NULL; /* its writer did not come, or has come */
+    }
+    while (has_data(e) && e->outbox.len < e->batch_limit && !row_is_open(e)) {
         if (!(tray_is_next(e) ? form_tray(e) : form_turn(e))) {
             return false;
         }
@@ -648,6 +681,18 @@ static uint32_t turn(const smux_engine *e)
     uint32_t frames = ((uint32_t)e->batch_limit / TURNS_A_BATCH + frame / 2) / frame;
 
     return frame * smux__max_u32(1, frames);
+}
+
+/* Many streams send several messages in a row each, which saves more of the same. In version 2 a window
+ * ends such a turn. */
+static void set_turns(smux_engine *e)
+{
+    uint32_t frame = e->config.max_frame_size;
+    bool is_long = e->fast && e->version == 1;
+    uint32_t of_many = is_long ? frame * smux__max_u32(1, TURN_OF_MANY / frame) : 0;
+
+    smux__scheduler_set_turn(&e->data, turn(e));
+    smux__scheduler_set_turn_of_many(&e->data, of_many, MANY);
 }
 
 void smux__send_init(smux_engine *e)
@@ -725,16 +770,52 @@ int smux_engine_send_iov(smux_engine *e, struct smux_iov *out_iov, int max_iov, 
     return n;
 }
 
+/* Whether others have something to send that waits for nothing: all but what has waited for its turn
+ * before, in the class of the stream or below. */
+static bool others_are_urgent(const smux_engine *e, const struct smux_estream *stream)
+{
+    return e->control.head != NULL || e->nop_due || refusal_is_due(e) ||
+           !smux__tray_is_empty(&e->tray) || e->data.busy >> stream->priority > 1 ||
+           e->data.classes[stream->priority].fresh.head != NULL;
+}
+
+smux_estream *smux_engine_send_stream(const smux_engine *e)
+{
+    const uint32_t open = STREAM_IN_TABLE | STREAM_HANDLE;
+    const uint32_t moves = STREAM_FIN_WANTED | STREAM_LENT | STREAM_IN_DATA;
+    struct smux_estream *stream = e->in_turn;
+    bool waits = row_is_open(e) && e->outbox.len == 0 && e->error == SMUX_OK &&
+                 (stream->flags & (open | moves)) == open && stream->error == SMUX_OK &&
+                 !others_are_urgent(e, stream);
+
+    return waits ? stream : NULL;
+}
+
+/* Learns whether the transport is fast. */
+static void meter(smux_engine *e, size_t len)
+{
+    uint64_t elapsed_us = e->now_us - e->metered_us;
+
+    e->metered += len;
+    if (elapsed_us >= METER_US) {
+        e->fast = e->metered / FAST_RATE >= elapsed_us;
+        e->metered_us = e->now_us;
+        e->metered = 0;
+    }
+}
+
 /* What a transport did not take is not formed ahead next time, so that what is more urgent can
  * still overtake. */
 static void adapt_batch(smux_engine *e, size_t len)
 {
     size_t some = len > MIN_BATCH ? len : MIN_BATCH;
     size_t limit = len >= e->offered ? SMUX__MAX_BATCH : some;
+    bool was_fast = e->fast;
 
-    if (limit != e->batch_limit) {
+    meter(e, len);
+    if (limit != e->batch_limit || e->fast != was_fast) {
         e->batch_limit = limit;
-        smux__scheduler_set_turn(&e->data, turn(e));
+        set_turns(e);
     }
 }
 

@@ -328,6 +328,9 @@ static void leave_table(smux_engine *e, struct smux_estream *stream)
     if (e->last_found == stream) {
         e->last_found = NULL;
     }
+    if (e->in_turn == stream) {
+        e->in_turn = NULL;
+    }
     if (smux__stream_is(stream, STREAM_DISCARD)) {
         e->n_discards--;
     } else {

@@ -147,6 +147,7 @@ static void hide_stream(struct smux_estream *stream, uint64_t now_us)
     stream->flags &= ~(uint32_t)STREAM_IN_READY;
     stream->finish_told = 0;
     stream->last_sent_ms = 0;
+    stream->waited = 0;
     if (!smux__stream_is(stream, STREAM_IN_BACKLOG)) {
         memset(&stream->ready, 0, sizeof(stream->ready));
     }
@@ -213,6 +214,22 @@ static void show_streams(const struct past *past)
     }
 }
 
+/* So few streams have short turns however fast the transport is. */
+static void hide_turns(smux_engine *engine)
+{
+    must(engine->in_turn == NULL, "turns are long");
+    engine->metered_us = 0;
+    engine->metered = 0;
+    engine->fast = false;
+    engine->data.unit = 0;
+    engine->data.unit_of_many = 0;
+    engine->data.many = 0;
+    for (unsigned i = 0; i <= SMUX_PRIORITY_MAX; i++) {
+        must(!engine->data.classes[i].long_turns, "turns are long");
+        engine->data.classes[i].turns = 0;
+    }
+}
+
 uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_past *out_past)
 {
     struct past *past = (struct past *)(void *)out_past->data;
@@ -228,7 +245,7 @@ uint64_t inside_hide_past(smux_engine *engine, uint64_t now_us, struct inside_pa
          "a timeout depends on what is hidden");
     hide_streams(engine, now_us, past);
     hide_outbox(&engine->outbox);
-    engine->data.unit = 0;
+    hide_turns(engine);
     engine->offered = 0;
     engine->batch_limit = 0;
     engine->last_found = NULL;
