@@ -178,6 +178,7 @@ struct smux_session {
     uint64_t leased_until_us;       /* take the role before this time */
     const smux_stream *regular;     /* the stream whose reader was told of data last, */
     uint32_t regular_reads;         /* how many times in a row, */
+    uint32_t last_run;              /* and the one before, */
     bool regular_told;              /* and whether it was by the last receive */
     struct smux__node *sleepers;    /* waiters that sleep */
     struct smux__node

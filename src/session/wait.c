@@ -109,6 +109,9 @@ void smux__waiters_fire_all(smux_session *session)
 #define LEASE_US 1000
 /* So many times in a row, and what comes is likely to be for this reader. */
 #define REGULAR_READS 8
+/* A run of so many lets one expect that the next one is no shorter: the peer lets streams take long
+ * turns. Few are what one message makes that comes in pieces. */
+#define LONG_RUN 6
 
 static void lease_begin(smux_session *session)
 {
@@ -126,7 +129,11 @@ bool smux__waiters_are_leased(smux_session *session)
 
 void smux__waiters_note_regular(smux_session *session, const smux_stream *stream)
 {
-    session->regular_reads = session->regular == stream ? session->regular_reads + 1 : 1;
+    if (session->regular != stream) {
+        session->last_run = session->regular_reads;
+        session->regular_reads = 0;
+    }
+    session->regular_reads++;
     session->regular = stream;
     session->regular_told = true;
 }
@@ -142,24 +149,45 @@ void smux__waiters_forget_regular(smux_session *session, const smux_stream *stre
     }
 }
 
+/* What comes next is for the reader that was told last, as far as one knows. */
+static bool waiters_expect_regular(const smux_session *session)
+{
+    smux_estream *next = smux_engine_recv_stream(session->engine);
+    bool in_long_run = session->regular != NULL && session->last_run >= LONG_RUN;
+
+    if (next != NULL) {
+        in_long_run = in_long_run && smux_estream_user(next) == session->regular;
+    } else {
+        in_long_run = in_long_run && session->regular_reads < session->last_run;
+    }
+    return in_long_run || session->regular_reads >= REGULAR_READS;
+}
+
 static bool waiter_is_regular(const struct smux__waiter *waiter)
 {
     const smux_session *session = waiter->session;
 
     return waiter->kind == SMUX__WAIT_READ && waiter->stream == session->regular &&
-           session->regular_reads >= REGULAR_READS;
+           waiters_expect_regular(session);
 }
 
 /* The receiver works for the reader of another stream alone: leaves the role to that one, which need
- * not be woken by it any more. */
+ * not be woken by it any more. It may have taken what it was told of and sleep again already. */
 static void waiter_give_lease(struct smux__waiter *waiter)
 {
     smux_session *session = waiter->session;
 
     if (session->receiver == waiter && !waiter->fired && session->regular_told &&
-        session->regular_reads >= REGULAR_READS && waiter->stream != session->regular) {
+        waiters_expect_regular(session) && waiter->stream != session->regular) {
+        struct smux__waiter *reader = smux__waiters_first_reader(session->regular);
+
         session->receiver = NULL;
-        lease_begin(session);
+        if (reader != NULL && reader->sleeping) {
+            session->heir = reader;
+            smux__waiter_fire(session, reader);
+        } else {
+            lease_begin(session);
+        }
     }
 }
 
@@ -176,13 +204,25 @@ bool smux__waiters_only_accept(const smux_session *session)
     return true;
 }
 
+/* In a long run the reader whose data comes next, if it sleeps: nobody else need be woken for that. */
+static struct smux__waiter *waiters_choose_heir(const smux_session *session)
+{
+    smux_estream *next = smux_engine_recv_stream(session->engine);
+    struct smux__waiter *reader = NULL;
+
+    if (next != NULL && session->last_run >= LONG_RUN) {
+        reader = smux__waiters_first_reader(smux_estream_user(next));
+    }
+    return reader != NULL && reader->sleeping ? reader : waiter_of_sleeper(session->sleepers);
+}
+
 void smux__waiters_find_heir(smux_session *session)
 {
     if (session->receiver != NULL || session->heir != NULL || session->sleepers == NULL ||
         !smux__io_can_receive(session) || smux__waiters_are_leased(session)) {
         return;
     }
-    session->heir = waiter_of_sleeper(session->sleepers);
+    session->heir = waiters_choose_heir(session);
     smux__waiter_fire(session, session->heir);
 }
 
