@@ -443,6 +443,7 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
     }
     if (!session->ended) {
         smux__io_tick(session);
+        smux__io_end_row(session);
         (void)smux__io_flush(session, &smux__somebody);
     }
     if (session->send_failed && !session->ended && session->receiver == NULL) {
@@ -496,6 +497,14 @@ static uint64_t time_within(uint64_t time_us, uint64_t low_us, uint64_t high_us)
     return time_us < low_us ? low_us : time_us > high_us ? high_us : time_us;
 }
 
+/* When to look again at a session whose callers send what they leave. */
+static uint64_t hurry_next_look(const smux_session *session, uint64_t until_us, uint64_t now_us)
+{
+    return session->served.told == SMUX__SOON
+               ? now_us + SOON_US
+               : time_within(until_us, now_us + SPACING_US, now_us + ROW_LOOK_US);
+}
+
 /* Sends what a session kept, unless its callers do: then it is looked at again. That needs no lock
  * of the session, which they take all the time now. But however long they go on: timers run, and
  * input is watched for, as often as for a session in the other list. */
@@ -506,8 +515,7 @@ static void thread_hurry_session(smux_session *session, uint64_t now_us)
     background_unlist(&session->served);
     if (now_us < until_us && now_us < session->served.told_us + LOOK_US) {
         background_list(&session->served, true);
-        background_set_look(&background.hurry_at_us,
-                            time_within(until_us, now_us + SPACING_US, now_us + ROW_LOOK_US));
+        background_set_look(&background.hurry_at_us, hurry_next_look(session, until_us, now_us));
         return;
     }
     background_list(&session->served, false); /* stays under observation */

@@ -437,11 +437,61 @@ static bool io_leaves_rest(smux_session *session, const struct smux__waiter *sel
            smux__io_can_send(session) && smux__waiters_find_sender(session);
 }
 
+/* --- rows ---------------------------------------------------------------------------------- */
+
+/* A writer that is told that its loan was sent is back with more in so many microseconds. */
+#define ROW_US 500
+
+void smux__io_end_row(smux_session *session)
+{
+    bool late = session->row_until_us > 0 && smux_now_us() >= session->row_until_us;
+
+    if (late) {
+        smux__io_spun(&session->rows, false);
+    }
+    session->row_until_us = 0;
+}
+
+/* The engine knows of a writer in the middle of a long turn, and others have more: it is awaited, and
+ * sends what it writes next. So it is woken once a turn and not for each piece. */
+static bool io_begin_row(smux_session *session)
+{
+    if (smux_engine_send_stream(session->engine) == NULL || !smux__io_can_send(session)) {
+        return false;
+    }
+    if (session->rows.skip > 0) {
+        session->rows.skip--;
+        return false;
+    }
+    session->row_until_us = smux_now_us() + ROW_US;
+    session->served.owed = SMUX__SOON; /* by the background, if that one does not come back */
+    return true;
+}
+
+/* Tells whether sending is left to that writer. Once it has come the engine has something to send, and
+ * whoever flushes next does so; and at once if anything is urgent. */
+static bool io_is_in_row(smux_session *session)
+{
+    if (session->row_until_us == 0) {
+        return false;
+    }
+    if (smux_engine_send_stream(session->engine) == NULL) {
+        smux__io_spun(&session->rows, true);
+        session->row_until_us = 0;
+    } else if (smux_now_us() >= session->row_until_us) {
+        smux__io_end_row(session);
+    }
+    return session->row_until_us > 0;
+}
+
 bool smux__io_flush(smux_session *session, struct smux__waiter *self)
 {
     bool moved = false;
     bool keeps_role = session->sender == self && self != &smux__somebody; /* who is many */
 
+    if (io_is_in_row(session)) {
+        return false;
+    }
     session->served.owed = SMUX__NOW; /* by this call, or by who is at it already */
     if (!io_may_flush(session, self)) {
         return false;
@@ -449,6 +499,9 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self)
     session->sender = self;
     while (io_send(session) == SMUX__IO_PROGRESS) {
         moved = true;
+        if (io_begin_row(session)) {
+            break;
+        }
         if (io_leaves_rest(session, self)) {
             keeps_role = false;
             break;

@@ -24,6 +24,9 @@
  * In version 1 only writers that wait send for others for as long as there is output. Anybody else sends
  * once, which takes its own small frames along, as they go first, and then wakes a writer to go on.
  *
+ * A writer in the middle of a long turn is awaited in the same way: others leave sending to it, as
+ * long as it comes back at once and nothing else is urgent (a row, io.c).
+ *
  * A call that must wait takes the roles that are free and does the work of the session until its
  * own condition holds; others that wait sleep. A caller who only leaves something to send becomes
  * sender for as long as the transport takes it. What nobody does is left to the background:
@@ -203,6 +206,8 @@ struct smux_session {
     struct smux__spin linger;     /* for more of a reader's data */
     struct smux__spin polls;      /* for the transport */
     bool prompt;                  /* the last wait for it was short: the next may be so, too */
+    struct smux__spin rows;       /* for a writer in the middle of its turn to come back, */
+    uint64_t row_until_us;        /* until then at most; 0: none is awaited */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */
@@ -353,10 +358,14 @@ enum smux__io smux__io_receive(smux_session *session);
  * ends that early. */
 enum smux__io smux__io_receive_wait(smux_session *session);
 
-/* Sends until there is nothing left or the transport is full, unless somebody else is sender. Who
- * is no writer sends once in version 1, and leaves the rest to one that sleeps. `self` is the waiter
- * that calls, or &smux__somebody. True if it sent something. */
+/* Sends until there is nothing left or the transport is full, unless somebody else is sender, or a
+ * writer in the middle of its turn will be at once. Who is no writer sends once in version 1, and leaves
+ * the rest to one that sleeps. `self` is the waiter that calls, or &smux__somebody. True if it sent
+ * something. */
 bool smux__io_flush(smux_session *session, struct smux__waiter *self);
+
+/* Waits no longer for a writer in the middle of its turn. */
+void smux__io_end_row(smux_session *session);
 
 /* Until when to look for input or room again and again before sleeping: for a moment, if the
  * session moves so much that either comes in a moment; else 0. */
