@@ -3,7 +3,7 @@
  *
  * Everything happens in turns. A turn begins when the loop reports something:
  *
- *      receive (256 KiB at most) -> tick -> tell the owner <-> send -> settle
+ *      receive (128 KiB at most) -> tick -> tell the owner <-> send -> settle
  *
  * While the owner is told, its calls only mark what they want; `settle` looks at the state that
  * they left behind, moves the phase on and tells the loop what to watch. Outside of a turn

@@ -10,8 +10,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-/** Most bytes received in a turn (L23): one busy session must not hold up the others. */
-#define CONN_TURN_BYTES ((size_t)256 * 1024)
+/** Most bytes received in a turn (L23): one busy session must not hold up the others, and what came
+ *  should be in the cache when it is read. */
+#define CONN_TURN_BYTES ((size_t)128 * 1024)
 
 /** Frames after which no more is received in a turn: a flood of headers costs several times what
  *  as many bytes of payload do. */

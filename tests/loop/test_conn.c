@@ -145,8 +145,8 @@ START_TEST(L23_one_turn_receives_a_bounded_amount)
     ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
     smux_conn_on_readable(echo.conn);
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
-    ck_assert_uint_ge(stats.wire_in, 256 * 1024);
-    ck_assert_uint_lt(stats.wire_in, sizeof frames);
+    ck_assert_uint_ge(stats.wire_in, 128 * 1024);
+    ck_assert_uint_lt(stats.wire_in, 256 * 1024);
     smux_transport_close(&ends[1]);
 }
 END_TEST
@@ -238,8 +238,8 @@ START_TEST(L23_one_turn_receives_as_much_of_large_frames)
     ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
     smux_conn_on_readable(echo.conn);
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
-    ck_assert_uint_ge(stats.wire_in, 256 * 1024);
-    ck_assert_uint_lt(stats.wire_in, sizeof frames);
+    ck_assert_uint_ge(stats.wire_in, 128 * 1024);
+    ck_assert_uint_lt(stats.wire_in, 256 * 1024);
     smux_transport_close(&ends[1]);
 }
 END_TEST
