@@ -169,7 +169,8 @@ def local_side_that_reads_nothing_of_a_broken_session():
     """It has 5 seconds (BROKEN_GRACE_MS), and not the minutes of a half that remains."""
     target = Target(send_or_echo)
     first = server(target.address)
-    front = client(first.address, "--quiet=handshakes")
+    # More than a window of 256 KiB, which the kernel may find room for behind all that it has.
+    front = client(first.address, "--quiet=handshakes", "--streambuf", "2MiB")
     held, reader = held_back(front.address), held_back(front.address)
     first.kill()
     front.wait_log("session.down")
