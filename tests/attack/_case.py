@@ -134,8 +134,7 @@ class Case:
         return self.victim.cpu() - before
 
     def attack_for(self, seconds, victim):
-        attacker = Child(ATTACK, "run", self.attack["name"], victim.address, self.version,
-                         seconds, nice=10)
+        attacker = Child(ATTACK, *self.attacker(victim, seconds), nice=10)
         try:
             out, _ = attacker.process.communicate(timeout=seconds + HANG)
             require(attacker.process.returncode == 0, f"attacker: {attacker.error_text()}")
@@ -144,6 +143,9 @@ class Case:
             raise Failure("the attacker was not done in time") from None
         finally:
             attacker.kill()
+
+    def attacker(self, victim, seconds):
+        return ["run", self.attack["name"], victim.address, self.version, seconds]
 
     def settle(self):
         """The counters once the attacker is gone and only the client is left."""
@@ -220,9 +222,12 @@ class Case:
         allowed = CPU_FREE * max(1, seconds)
         if not self.attack["silent"]:
             byte = CPU_WORKING_BYTE if self.attack["works"] else CPU_BYTE
-            allowed += self.result["sent"] * byte + self.result["connections"] * CPU_CONNECTION
+            allowed += self.bytes_moved() * byte + self.result["connections"] * CPU_CONNECTION
         if used > allowed:
             self.complain(f"{used:.2f} s of processor for {self.result['sent']} bytes")
+
+    def bytes_moved(self):
+        return self.result["sent"]
 
     def fair(self):
         """The client's p99 without attack; with the reference, without an attack on its victim."""
@@ -235,6 +240,9 @@ class Case:
             self.late = True
             self.complain(f"p99 of the client beside rose from {self.fair()} to "
                           f"{self.during['served']} ms")
+        self.judge_beside()
+
+    def judge_beside(self):
         if self.attack["beside"] and self.result["rounds"] < 5 * self.result["seconds"]:
             self.complain(f"the stream beside got {self.result['rounds']} answers")
 
@@ -264,8 +272,14 @@ class Case:
         return " ".join(self.ends()) or "closed"
 
     def figures(self):
-        return (f"{self.end_text()}, {self.peak / MIB:.2f} of {self.limit / MIB:.1f} MiB, p99 "
-                f"{self.times()}, served {self.times('served')}")
+        return (f"{self.end_text()}, {self.peak / MIB:.2f} of {self.limit / MIB:.1f} MiB, "
+                f"{self.client_text()}")
+
+    def client_text(self):
+        return f"p99 {self.times()}, served {self.times('served')}"
+
+    def slowness(self):
+        return self.during["p99"]
 
     def times(self, what="p99"):
         """The client's p99: without attack, in the reference, and during the attack."""

@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -24,6 +25,7 @@ FIXED_WINDOW = 65536  # where windows must not follow the traffic
 # These make thousands of connections a second, so that the kernel's search for a free port would be
 # measured, which every connection to that target has to wait for: their target is a Unix socket.
 USES_UP_PORTS = {"open-close"}
+RETRY_CAP = 0.1  # seconds a client waits at most until it connects again
 TIMEOUT_MS = 300  # of frames and stalled output, where that is the end of an attack [FRM-11, L11]
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -141,18 +143,13 @@ def status_of(text):
     return text
 
 
-class ToolVictim(Child):
-    """`smux server` in front of a target that does what the first byte says."""
-    name = "tool"
+class Tool(Child):
+    """A tunnel's program. What it counts and how its sessions end is in its log."""
 
-    def __init__(self, version, attack):
-        self.place = tempfile.TemporaryDirectory(prefix="smux-attack-")
-        self.target = Child(ATTACK, "target", *([f"unix:{self.place.name}/target"]
-                                                if attack["name"] in USES_UP_PORTS else []))
-        target = self.target.read().split()[1]
+    def __init__(self, role, version, attack, *options):
         self.log = tempfile.NamedTemporaryFile("r", prefix="smux-attack-")
-        super().__init__(TOOL, "server", "-l", "127.0.0.1:0", "-t", target, "--smuxver", version,
-                         "--log", self.log.name, "--quiet=streams",
+        super().__init__(TOOL, role, "--smuxver", version, "--log", self.log.name,
+                         "--quiet=streams", *options,
                          *(["--streambuf", FIXED_WINDOW] if attack["fixed"] else []),
                          *(["--frame-timeout", f"{TIMEOUT_MS}ms", "--send-stall",
                             f"{TIMEOUT_MS}ms"] if attack["timed"] else []))
@@ -168,12 +165,12 @@ class ToolVictim(Child):
                 found = re.search(pattern, f.read())
             if found:
                 return found
-            require(self.process.poll() is None, f"smux server ended: {self.error_text()}")
+            require(self.process.poll() is None, f"smux {self.line[1]} ended: {self.error_text()}")
             try:
                 self.process.wait(0.01)
             except subprocess.TimeoutExpired:
                 pass
-        raise Failure(f"no {pattern!r} in the log of smux server: it hangs")
+        raise Failure(f"no {pattern!r} in the log of smux {self.line[1]}: it hangs")
 
     def report(self):
         since = os.path.getsize(self.log.name)
@@ -204,9 +201,53 @@ class ToolVictim(Child):
 
     def kill(self):
         super().kill()
+        self.log.close()
+
+
+class ToolVictim(Tool):
+    """`smux server` in front of a target that does what the first byte says."""
+    name = "tool"
+
+    def __init__(self, version, attack, listen="127.0.0.1:0"):
+        self.place = tempfile.TemporaryDirectory(prefix="smux-attack-")
+        self.target = Child(ATTACK, "target", *([f"unix:{self.place.name}/target"]
+                                                if attack["name"] in USES_UP_PORTS else []))
+        target = self.target.read().split()[1]
+        super().__init__("server", version, attack, "-l", listen, "-t", target)
+
+    def kill(self):
+        super().kill()
         self.target.kill()
         self.place.cleanup()
-        self.log.close()
+
+
+class ClientVictim(Tool):
+    """`smux client`, which has met an honest server before somebody took that over."""
+    name = "client"
+
+    def __init__(self, version, attack):
+        self.port = socket.socket()  # reserved: what sets SO_REUSEADDR, too, can listen there
+        self.port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.port.bind(("127.0.0.1", 0))
+        self.remote = "127.0.0.1:%d" % self.port.getsockname()[1]
+        super().__init__("client", version, attack, "-l", "127.0.0.1:0", "-r", self.remote,
+                         "--retry-min", "20ms", "--retry-cap", f"{RETRY_CAP}s")
+
+    def exchange(self):
+        """Whether a local connection gets its echo."""
+        host, port = self.address.rsplit(":", 1)
+        message = os.urandom(1000)
+        try:
+            with socket.create_connection((host, int(port)), PATIENCE) as s:
+                s.sendall(b"E" + message)
+                s.shutdown(socket.SHUT_WR)
+                return b"".join(iter(lambda: s.recv(4096), b"")) == message
+        except OSError:
+            return False
+
+    def kill(self):
+        super().kill()
+        self.port.close()
 
 
 class GoVictim(Child):

@@ -70,11 +70,13 @@ static void serve(struct app *app, struct app_item *at)
     char what = 0;
     size_t len;
     int status = app->ops->read(at->item, &what, 1, &len);
-    if (status == 0 && what == 'H') {
+    if (status == 0 && what == 'H' && app->ops->hold == NULL) {
         hold(app, at);
         return;
     }
-    if (status == 0) {
+    if (status == 0 && what == 'H') {
+        app->ops->hold(at->item);
+    } else if (status == 0) {
         status = what == 'S'   ? send_for_ever(app, at->item)
                  : what == 'F' ? drain(app, at->item)
                                : echo(app, at->item);

@@ -23,6 +23,7 @@ struct app_ops {
     int (*read)(void *item, void *buf, size_t len, size_t *out_len);
     int (*write)(void *item, const void *data, size_t len);
     void (*shutdown)(void *item);
+    void (*hold)(void *item); /**< waits until it breaks; NULL: held ones are only put aside */
     void (*close)(void *item);
 };
 

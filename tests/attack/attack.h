@@ -31,6 +31,7 @@ enum attack_trait {
     LONG = 256,    /**< needs two seconds to come to the limit */
     WORKS = 1024,  /**< makes the application work: streams are made and closed */
     FILLS = 512,   /**< uses up the receive budget */
+    OPENS = 2048,  /**< only a client can do this: a server opens no streams */
     FIXED = 128    /**< the victim has windows of 64 KiB that do not tune themselves */
 };
 
@@ -68,6 +69,7 @@ void attack_withheld(struct peer *peer);
 void attack_loris_header(struct peer *peer);
 void attack_loris_payload(struct peer *peer);
 void attack_never_reading(struct peer *peer);
+void attack_hang_up(struct peer *peer);
 void attack_reset_churn(struct peer *peer);
 
 /* windows.c */

@@ -4,7 +4,7 @@
 ctest-timeout: 300
 ctest-serial
 
-usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,go]
+usage: attacks.py [--seconds S] [--jobs N] [--victims session,tool,client,go]
                   [--versions some|all|high] [--reference] [--table] [NAME...]
 """
 import argparse
@@ -14,11 +14,13 @@ import sys
 import time
 
 from _case import Case, load_attacks
+from _client import ClientCase
 from _table import render
-from _victims import ATTACK, GO_DIR, TOOL, GoVictim, SessionVictim, ToolVictim, raise_descriptors
+from _victims import (ATTACK, GO_DIR, TOOL, ClientVictim, GoVictim, SessionVictim, ToolVictim,
+                      raise_descriptors)
 
 TRIES = 3  # of a case whose client was late: the machine has other work
-VICTIMS = {victim.name: victim for victim in (SessionVictim, ToolVictim, GoVictim)}
+VICTIMS = {victim.name: victim for victim in (SessionVictim, ToolVictim, ClientVictim, GoVictim)}
 
 
 def parse():
@@ -27,8 +29,8 @@ def parse():
                         default=float(os.environ.get("SMUX_ATTACK_SECONDS", "0.5")),
                         help="of each attack (0.5, or SMUX_ATTACK_SECONDS)")
     parser.add_argument("--jobs", type=int, default=3, help="attacks at the same time (3)")
-    parser.add_argument("--victims", default="session,tool",
-                        help="comma-separated: session, tool, go")
+    parser.add_argument("--victims", default="session,tool,client",
+                        help="comma-separated: session, tool, client, go")
     parser.add_argument("--versions", choices=("some", "all", "high"), default="some",
                         help="high: only the higher one of each attack; some: that for all victims "
                         "but session (some)")
@@ -43,7 +45,7 @@ def parse():
 
 def available(name):
     """Why a victim cannot be run, or None."""
-    if name == "tool" and not os.access(TOOL, os.X_OK):
+    if name in ("tool", "client") and not os.access(TOOL, os.X_OK):
         return "the tool is not built (SMUX_TOOL)"
     if name == "go" and not os.path.exists(os.path.join(GO_DIR, "gopeer-newest")):
         return "no gopeer-newest in SMUX_INTEROP_DIR, see interop/go/build.sh"
@@ -57,8 +59,10 @@ def plan(options):
         if why:
             print(f"SKIP: {name}: {why}")
             continue
-        cases += [Case(attack, VICTIMS[name], version) for attack in load_attacks()
+        make = ClientCase if name == "client" else Case
+        cases += [make(attack, VICTIMS[name], version) for attack in load_attacks()
                   if not options.names or attack["name"] in options.names
+                  if not (name == "client" and attack["opens"])
                   for version in versions(attack, name, options)]
     return cases
 

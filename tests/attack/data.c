@@ -57,7 +57,7 @@ void attack_unread(struct peer *peer)
 /* CVE-2026-31814 and others: what arrives for a stream that does not exist. */
 void attack_unknown_data(struct peer *peer)
 {
-    uint32_t id = FIRST_ID;
+    uint32_t id = peer->own_id;
     while (peer_psh(peer, id, LARGEST)) {
         id += 2;
     }
@@ -65,7 +65,7 @@ void attack_unknown_data(struct peer *peer)
 
 void attack_unknown_tiny(struct peer *peer)
 {
-    uint32_t id = FIRST_ID;
+    uint32_t id = peer->own_id;
     while (peer_psh(peer, id, 1)) {
         id += 2;
     }
@@ -135,6 +135,12 @@ void attack_never_reading(struct peer *peer)
     while (peer_wait(peer, 100)) {
         peer_nop(peer);
     }
+}
+
+/* A server that is none, as for somebody who looks what listens here. */
+void attack_hang_up(struct peer *peer)
+{
+    (void)peer;
 }
 
 /* Streams with data on their way, and a connection that is gone in the middle of a frame. */

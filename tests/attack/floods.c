@@ -14,7 +14,7 @@ enum {
 
 void attack_syn_flood(struct peer *peer)
 {
-    uint32_t id = FIRST_ID;
+    uint32_t id = peer->own_id;
     while (peer_syn(peer, id)) {
         id += 2;
     }
@@ -24,7 +24,7 @@ void attack_syn_flood(struct peer *peer)
  * for the stream beside. One byte on each, which must not cost memory once they are refused. */
 void attack_syn_paced(struct peer *peer)
 {
-    uint32_t id = FIRST_ID;
+    uint32_t id = peer->own_id;
     while (peer_wait(peer, ROUND_MS)) {
         uint32_t rounds = peer->side.rounds;
         for (int i = 0; i < ROUND; i++, id += 2) {
@@ -42,8 +42,8 @@ void attack_open_close(struct peer *peer)
     uint32_t n = 0;
     do {
         while (n < peer->frames[CMD_FIN] + RAPID_AHEAD) {
-            peer_syn(peer, FIRST_ID + 2 * n);
-            peer_fin(peer, FIRST_ID + 2 * n);
+            peer_syn(peer, peer->own_id + 2 * n);
+            peer_fin(peer, peer->own_id + 2 * n);
             n++;
         }
     } while (peer_wait(peer, 1));
@@ -72,7 +72,7 @@ void attack_fin_repeated(struct peer *peer)
 
 void attack_fin_unknown(struct peer *peer)
 {
-    uint32_t id = FIRST_ID;
+    uint32_t id = peer->own_id;
     while (peer_fin(peer, id)) {
         id += 2;
     }
@@ -82,11 +82,12 @@ void attack_fin_unknown(struct peer *peer)
  * them are to be closed at once. */
 void attack_many_streams(struct peer *peer)
 {
-    for (uint32_t i = 0; i < MANY; i++) {
+    uint32_t n = peer->serves ? PEER_OFFERED - 1 : MANY;
+    for (uint32_t i = 0; i < n; i++) {
         peer_open(peer, FIRST_ID + 2 * i, 'H');
     }
     while (peer_wait(peer, ROUND_MS)) {
-        for (uint32_t i = 0; i < MANY; i++) {
+        for (uint32_t i = 0; i < n; i++) {
             peer_psh(peer, FIRST_ID + 2 * i, 1);
         }
     }

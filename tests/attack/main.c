@@ -29,7 +29,10 @@ int main(int argc, char **argv)
         return list_attacks();
     }
     if (strcmp(command, "run") == 0) {
-        return run_attack(argc - 2, argv + 2);
+        return run_attack(argc - 2, argv + 2, false);
+    }
+    if (strcmp(command, "serve") == 0) {
+        return run_attack(argc - 2, argv + 2, true);
     }
     if (strcmp(command, "victim") == 0) {
         return victim_main(argc - 2, argv + 2);
@@ -37,13 +40,18 @@ int main(int argc, char **argv)
     if (strcmp(command, "target") == 0) {
         return target_main(argc - 2, argv + 2);
     }
+    if (strcmp(command, "locals") == 0) {
+        return locals_main(argc - 2, argv + 2);
+    }
     if (strcmp(command, "honest") == 0) {
         return honest_main(argc - 2, argv + 2);
     }
     fprintf(stderr, "usage: attack list\n"
                     "       attack run NAME ADDRESS VERSION SECONDS\n"
+                    "       attack serve NAME ADDRESS VERSION SECONDS\n"
                     "       attack victim VERSION [FRAME_TIMEOUT_MS [WINDOW]]\n"
                     "       attack target [ADDRESS]\n"
+                    "       attack locals ADDRESS\n"
                     "       attack honest ADDRESS VERSION [PID]\n");
     return 2;
 }

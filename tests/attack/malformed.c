@@ -6,7 +6,6 @@
 
 enum {
     ID = 3,
-    OURS_ID = 2, /* of the victim's own parity */
     END_MS = 500,
     HASH_STREAMS = 8000,
     HASH_ROUND = 500,
@@ -63,7 +62,7 @@ static void upd_too_long(struct peer *peer)
 
 static void our_parity(struct peer *peer)
 {
-    peer_syn(peer, OURS_ID);
+    peer_syn(peer, peer->own_id ^ 1);
 }
 
 static void (*const errors[])(struct peer *) = {
@@ -80,7 +79,7 @@ static void fresh(struct peer *peer)
 
 static void opened(struct peer *peer)
 {
-    peer_syn(peer, ID);
+    peer_begin(peer, ID);
 }
 
 static void half_closed(struct peer *peer)
@@ -91,7 +90,7 @@ static void half_closed(struct peer *peer)
 
 static void closed(struct peer *peer) /* by both ends */
 {
-    peer_syn(peer, ID);
+    peer_begin(peer, ID);
     peer_fin(peer, ID);
     peer_wait(peer, 10);
 }
@@ -127,7 +126,7 @@ static void many(struct peer *peer)
 
 static void skipping(struct peer *peer) /* the payload of a stream that does not exist */
 {
-    peer_psh(peer, ID + 1000, LARGEST);
+    peer_psh(peer, peer->own_id + 1000, LARGEST);
 }
 
 static void (*const states[])(struct peer *) = {

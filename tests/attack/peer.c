@@ -13,7 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define SIDE_ID UINT32_C(0xfffffff1)
+
 enum {
+    FIRST_OF_CLIENT = 3,
+    FIRST_OF_SERVER = 2,
     CONNECT_MS = 5000,
     TURN_MS = 20,            /* longest wait before the clock is looked at again */
     ENOUGH = 32 << 10,       /* bytes worth a system call */
@@ -40,20 +44,38 @@ bool peer_live(const struct peer *peer)
     return !peer->closed && smux_now_us() < peer->until_us;
 }
 
-bool peer_connect(struct peer *peer)
+static void start(struct peer *peer, uint32_t own_id, uint32_t side_id)
 {
     int size = SEND_BUFFER;
     int on = 1;
-    if (smux_dial(peer->address, CONNECT_MS, &peer->fd) != SMUX_OK) {
-        return false;
-    }
     fcntl(peer->fd, F_SETFL, O_NONBLOCK);
     setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (peer->side.on) {
-        peer_open(peer, PEER_SIDE_ID, 'E');
+    peer->own_id = own_id;
+    if (peer->side.on && peer_open(peer, side_id, 'E')) {
+        peer->side.id = side_id;
     }
+}
+
+bool peer_connect(struct peer *peer)
+{
+    if (smux_dial(peer->address, CONNECT_MS, &peer->fd) != SMUX_OK) {
+        return false;
+    }
+    start(peer, FIRST_OF_CLIENT, SIDE_ID);
     return true;
+}
+
+bool peer_accept(struct peer *peer, int listener)
+{
+    peer->serves = true;
+    while (peer_live(peer)) {
+        if (smux_accept_fd(listener, TURN_MS, &peer->fd) == SMUX_OK) {
+            start(peer, FIRST_OF_SERVER, FIRST_OF_CLIENT + 2 * (PEER_OFFERED - 1));
+            return true;
+        }
+    }
+    return false;
 }
 
 void peer_reset(int fd)
@@ -78,11 +100,11 @@ static void side_send(struct peer *peer)
 {
     static const uint8_t message[SIDE_SIZE] = "beside an attack";
     struct peer_side *side = &peer->side;
-    if (!side->on || side->waits || smux_now_us() < side->sent_us + SIDE_PAUSE_US) {
+    if (side->id == 0 || side->waits || smux_now_us() < side->sent_us + SIDE_PAUSE_US) {
         return;
     }
     uint8_t *room = bytes_room(&peer->out, FRAME_HEADER + SIDE_SIZE);
-    put_psh(room, peer->version, PEER_SIDE_ID, message, SIDE_SIZE);
+    put_psh(room, peer->version, side->id, message, SIDE_SIZE);
     side->sent_us = smux_now_us();
     side->waits = true;
     side->got = 0;
@@ -100,7 +122,7 @@ static void side_receive(struct peer *peer, uint32_t len)
     }
     if (side->consumed / SIDE_CREDIT != (side->consumed + len) / SIDE_CREDIT &&
         peer->version == 2) {
-        put_upd(bytes_room(&peer->out, FRAME_UPD), 2, PEER_SIDE_ID, side->consumed + len, 262144);
+        put_upd(bytes_room(&peer->out, FRAME_UPD), 2, side->id, side->consumed + len, 262144);
     }
     side->consumed += len;
 }
@@ -118,7 +140,10 @@ static void take_frame(struct peer *peer, const struct frame *frame)
     if (frame->cmd == CMD_FIN) {
         peer->last_fin = frame->id;
     }
-    if (frame->cmd == CMD_PSH && peer->side.on && frame->id == PEER_SIDE_ID) {
+    if (frame->cmd == CMD_SYN) {
+        peer->last_syn = frame->id;
+    }
+    if (frame->cmd == CMD_PSH && frame->id == peer->side.id) {
         side_receive(peer, frame->len);
     } else if (frame->cmd == CMD_PSH) {
         peer->payload += frame->len;
@@ -267,8 +292,24 @@ bool peer_say(struct peer *peer, uint32_t id, char what)
     return queued(peer);
 }
 
+/** Reads, although the script may be deaf to what follows, until the victim has opened a stream. */
+static bool await_syn(struct peer *peer, uint32_t id)
+{
+    bool deaf = peer->deaf;
+    peer->deaf = false;
+    while (peer->last_syn < id && peer_flush(peer)) {
+        turn(peer, TURN_MS);
+    }
+    peer->deaf = deaf;
+    return peer->last_syn >= id;
+}
+
+bool peer_begin(struct peer *peer, uint32_t id)
+{
+    return peer->serves ? await_syn(peer, id) : peer_syn(peer, id);
+}
+
 bool peer_open(struct peer *peer, uint32_t id, char what)
 {
-    peer_syn(peer, id);
-    return peer_say(peer, id, what);
+    return peer_begin(peer, id) && peer_say(peer, id, what);
 }

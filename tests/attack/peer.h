@@ -13,12 +13,13 @@
 
 #include <stdbool.h>
 
-/** The id of the stream that works beside the attack. */
-#define PEER_SIDE_ID UINT32_C(0xfffffff1)
+/** Streams that a victim which is a client has open: as many local connections are made (target.c). */
+#define PEER_OFFERED 256
 
 /** A stream of the same session that is used honestly: short messages, echoed one at a time. */
 struct peer_side {
     bool on;
+    uint32_t id;       /**< 0 until it is open */
     bool waits;        /**< for the rest of an echo */
     uint32_t got;      /**< bytes of it that came */
     uint32_t consumed; /**< payload in all, for window updates */
@@ -32,6 +33,9 @@ struct peer {
     const char *address;
     uint32_t connections; /**< made by such a script */
     unsigned version;
+    bool serves;       /**< the victim is a client, and opens the streams */
+    uint32_t own_id;   /**< the first it may open itself; no stream of the victim has such ids */
+    uint32_t last_syn; /**< id of the last SYN that came */
     uint64_t until_us; /**< when the attack is over */
     uint64_t seed;     /**< another one for each connection, for choices of the script */
     bool deaf;         /**< reads nothing */
@@ -50,6 +54,9 @@ struct peer {
 /** Connects within 5 s; false when that fails. The peer is all zero but for what the caller sets:
  *  address, version, until_us, side.on. */
 bool peer_connect(struct peer *peer);
+
+/** Takes a victim that connects; false when none comes until `until_us`. */
+bool peer_accept(struct peer *peer, int listener);
 
 /** Closes the connection with a reset, and frees what there is. */
 void peer_close(struct peer *peer);
@@ -72,7 +79,10 @@ bool peer_bytes(struct peer *peer, const void *data, size_t len);
 /** Tells the application of a stream what to do (app.h). */
 bool peer_say(struct peer *peer, uint32_t id, char what);
 
-/** Opens a stream and tells its application what to do. */
+/** Opens a stream, or waits until the victim does: ids 3, 5, 7, ... of both are streams. */
+bool peer_begin(struct peer *peer, uint32_t id);
+
+/** The same, and tells its application what to do. */
 bool peer_open(struct peer *peer, uint32_t id, char what);
 
 /** Sends all that is queued. */

@@ -5,12 +5,14 @@
 
 #include <smux/transport.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    AGAIN_MS = 2 /* between two connections */
+    AGAIN_MS = 2,    /* between two connections */
+    VICTIM_MS = 5000 /* until a client must have come */
 };
 
 /** What happened on all connections of an attack. */
@@ -40,13 +42,17 @@ static void add_peer(struct outcome *outcome, const struct peer *peer)
     }
 }
 
-static void perform(const struct attack *attack, const char *address, unsigned version,
-                    uint64_t until_us, struct outcome *outcome)
+/** Performs it on one connection: one to an address, or one that comes to a listener. */
+static void perform(const struct attack *attack, struct peer peer, int listener,
+                    struct outcome *outcome)
 {
-    struct peer peer = {.fd = -1, .address = address, .version = version, .until_us = until_us};
+    peer.fd = -1;
     peer.seed = outcome->connections;
     peer.side.on = (attack->traits & BESIDE) != 0;
-    if ((attack->traits & CONNECTS) == 0 && !peer_connect(&peer)) {
+    if (listener >= 0 && !peer_accept(&peer, listener)) {
+        return;
+    }
+    if (listener < 0 && (attack->traits & CONNECTS) == 0 && !peer_connect(&peer)) {
         outcome->refused++;
         return;
     }
@@ -75,20 +81,37 @@ static const struct attack *find(const char *name)
     return NULL;
 }
 
-int run_attack(int argc, char **argv)
+/** Listens, and waits for the first that comes; false when nobody does. */
+static bool listen_for_victim(const char *address, int *out_listener)
+{
+    struct pollfd p = {.events = POLLIN};
+    if (smux_listen(address, out_listener) != SMUX_OK) {
+        return false;
+    }
+    p.fd = *out_listener;
+    return poll(&p, 1, VICTIM_MS) > 0;
+}
+
+int run_attack(int argc, char **argv, bool serves)
 {
     struct outcome outcome = {0};
     const struct attack *attack = argc == 4 ? find(argv[0]) : NULL;
+    int listener = -1;
     if (attack == NULL) {
-        fprintf(stderr, "attack: run NAME ADDRESS VERSION SECONDS\n");
+        fprintf(stderr, "attack: run or serve NAME ADDRESS VERSION SECONDS\n");
         return 2;
     }
+    if (serves && !listen_for_victim(argv[1], &listener)) {
+        fprintf(stderr, "attack: no client came to %s\n", argv[1]);
+        return 1;
+    }
     uint64_t begin_us = smux_now_us();
-    uint64_t until_us = begin_us + (uint64_t)(atof(argv[3]) * 1e6);
+    struct peer peer = {.address = argv[1], .version = (unsigned)atoi(argv[2])};
+    peer.until_us = begin_us + (uint64_t)(atof(argv[3]) * 1e6);
     do {
-        perform(attack, argv[1], (unsigned)atoi(argv[2]), until_us, &outcome);
+        perform(attack, peer, listener, &outcome);
         sleep_ms(AGAIN_MS);
-    } while (smux_now_us() < until_us);
+    } while (smux_now_us() < peer.until_us);
     report(&outcome, (double)(smux_now_us() - begin_us) / 1e6);
     return 0;
 }
@@ -120,6 +143,7 @@ int list_attacks(void)
                json_bool(a->traits & TIMED), json_bool(a->traits & CONNECTS));
         printf("\"crowd\": %s, \"fixed\": %s, ", json_bool(a->traits & CROWD),
                json_bool(a->traits & FIXED));
+        printf("\"opens\": %s, ", json_bool(a->traits & OPENS));
         printf("\"long\": %s, \"fills\": %s, \"works\": %s, ", json_bool(a->traits & LONG),
                json_bool(a->traits & FILLS), json_bool(a->traits & WORKS));
         printf("\"glitches\": %u, \"end\": ", (unsigned)a->glitches);

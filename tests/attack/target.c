@@ -2,10 +2,12 @@
 
 #include "app.h"
 #include "interop/workers.h"
+#include "peer.h"
 
 #include <smux/transport.h>
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,7 +15,9 @@
 enum {
     WORKERS = 8192,    /* more than a session of the tunnel may have streams */
     BUFFER = 16 << 10, /* so that what is held is held soon */
-    TURN_MS = 100
+    TURN_MS = 100,
+    DIAL_MS = 5000,
+    AGAIN_MS = 5 /* until lost connections to a client are made again */
 };
 
 static int item_fd(const void *item)
@@ -47,6 +51,12 @@ static void shutdown_fd(void *item)
     shutdown(item_fd(item), SHUT_WR);
 }
 
+static void hold_fd(void *item)
+{
+    struct pollfd p = {item_fd(item), 0, 0};
+    poll(&p, 1, -1);
+}
+
 static void close_fd(void *item)
 {
     close(item_fd(item));
@@ -54,7 +64,7 @@ static void close_fd(void *item)
 
 int target_main(int argc, char **argv)
 {
-    static const struct app_ops ops = {read_fd, write_fd, shutdown_fd, close_fd};
+    static const struct app_ops ops = {read_fd, write_fd, shutdown_fd, NULL, close_fd};
     static struct app app;
     int size = BUFFER;
     int listener, fd;
@@ -74,4 +84,44 @@ int target_main(int argc, char **argv)
         }
     }
     return 0; /* what is still blocked goes with the process */
+}
+
+/* --- behind a client ---------------------------------------------------------------------- */
+
+static atomic_uint n_connections;
+
+static void connection_over(void *arg, int status)
+{
+    (void)arg;
+    (void)status;
+    n_connections--;
+}
+
+/** Makes what is missing. */
+static void connect_locals(struct app *app, const char *address)
+{
+    int fd;
+    while (n_connections < PEER_OFFERED && smux_dial(address, DIAL_MS, &fd) == SMUX_OK) {
+        n_connections++;
+        app_add(app, (void *)(intptr_t)fd);
+    }
+}
+
+int locals_main(int argc, char **argv)
+{
+    static const struct app_ops ops = {read_fd, write_fd, shutdown_fd, hold_fd, close_fd};
+    static struct app app;
+    struct pollfd end = {STDIN_FILENO, POLLIN, 0};
+    if (argc != 1) {
+        return 2;
+    }
+    app_init(&app, &ops, WORKERS);
+    app.ended = connection_over;
+    connect_locals(&app, argv[0]);
+    puts("connected");
+    fflush(stdout);
+    while (poll(&end, 1, AGAIN_MS) == 0) {
+        connect_locals(&app, argv[0]);
+    }
+    return 0;
 }

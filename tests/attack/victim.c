@@ -156,7 +156,8 @@ static void close_stream(void *item)
     smux_stream_close(item);
 }
 
-static const struct app_ops stream_ops = {read_stream, write_stream, shutdown_stream, close_stream};
+static const struct app_ops stream_ops = {read_stream, write_stream, shutdown_stream, NULL,
+                                          close_stream};
 
 static void stream_ended(void *arg, int status)
 {

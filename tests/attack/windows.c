@@ -14,7 +14,7 @@ enum {
 /** Opens a stream that gets a window before its application can say anything. */
 static bool open_with_window(struct peer *peer, uint32_t id, char what, uint32_t window)
 {
-    peer_syn(peer, id);
+    peer_begin(peer, id);
     peer_upd(peer, id, 0, window);
     return peer_say(peer, id, what);
 }
@@ -120,6 +120,6 @@ void attack_upd_jitter(struct peer *peer)
 
 void attack_upd_unknown(struct peer *peer)
 {
-    for (uint32_t id = FIRST_ID; peer_upd(peer, id, 1000000, 0xffffffff); id += 2) {
+    for (uint32_t id = peer->own_id; peer_upd(peer, id, 1000000, 0xffffffff); id += 2) {
     }
 }
