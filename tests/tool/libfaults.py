@@ -15,7 +15,7 @@ import libtunnel
 
 LIBRARY = os.path.join(os.environ.get("SMUX_BUILD_DIR", ""), "tests/tool/faults.so")
 CALLS = ("READ RECV WRITEV SEND ACCEPT SOCKET CONNECT BIND LISTEN SETSOCKOPT GETSOCKOPT SHUTDOWN "
-         "CLOSE GETRANDOM EPOLL_WAIT EPOLL_CTL FCNTL NAME WRITE ALLOC").split()
+         "CLOSE GETRANDOM EPOLL_WAIT EPOLL_CTL FCNTL NAME WRITE ALLOC WALL_CLOCK").split()
 FAULT = struct.Struct("IIIi")       # calls, from, times, how
 LIVE = struct.Struct("i")
 

@@ -3,7 +3,15 @@
 ctest-timeout: 90
 ctest-waits
 """
+import contextlib
+import selectors
+
+from libfaults import Plan
 from libtunnel import *
+
+CLIENTS = 1000
+RUSH_S = 10     # until all of them have an answer
+FRAME = 8 + 4   # bytes of one with a ping
 
 
 def works(address):
@@ -208,6 +216,131 @@ def many_restarts_leak_nothing():
         front.wait_log("session.up", count=4 * (round + 1))
     wait_until(lambda: front.fds() == before, what="as many descriptors of the client as before")
     expect(works(front.address), True, "works")
+
+
+def greeted(selector, s):
+    """Sends what a session begins with: a sign of life, a stream, four bytes for its echo."""
+    s.sendall(struct.pack("<BBHIBBHIBBHI", 1, 3, 0, 0, 1, 0, 0, 3, 1, 2, 4, 3) + b"ping")
+    selector.register(s, selectors.EVENT_READ, bytearray())
+
+
+def sessions_with_echo(address, n):
+    """So many sessions at once, each with a stream that has got its echo."""
+    selector = selectors.DefaultSelector()
+    sockets = [connect(address) for _ in range(n)]
+    for s in sockets:
+        greeted(selector, s)
+    deadline = time.monotonic() + RUSH_S
+    while selector.get_map():
+        if time.monotonic() > deadline:
+            raise AssertionError("%d of %d sessions without an answer after %d s" % (
+                len(selector.get_map()), n, RUSH_S))
+        for key, _ in selector.select(1):
+            key.data.extend(key.fileobj.recv(1 << 12) or b"the end")
+            if b"the end" in key.data:
+                raise AssertionError("a session of %d was refused" % n)
+            if b"ping" in key.data:
+                selector.unregister(key.fileobj)
+    return sockets
+
+
+@test
+def a_thousand_clients_return_at_once():
+    """C14: server and target are started again, and all that were there come back together."""
+    raise_descriptors(4 * CLIENTS)
+    options = ("--max-sessions-per-source", CLIENTS, "--max-sessions", CLIENTS, "--quiet")
+    listen = "127.0.0.1:%d" % free_port()
+    for _ in range(2):
+        target = Target(echo)
+        back = server(target.address, *options, listen=listen)
+        sockets = sessions_with_echo(back.address, CLIENTS)
+        back.kill()
+        for s in sockets:
+            s.close()
+        target.close()
+
+
+class Line:
+    """A way to a server on which one byte of what comes back is inverted, by its number."""
+
+    def __init__(self, server_address):
+        self.server_address = server_address
+        self.at = None
+        self.address = Target(self.serve).address
+
+    def serve(self, connection):
+        far = connect(self.server_address)
+        threading.Thread(target=self.pump, args=(connection, far, False), daemon=True).start()
+        self.pump(far, connection, True)
+
+    def pump(self, source, sink, back):
+        done = 0
+        with contextlib.suppress(OSError):
+            while data := bytearray(source.recv(1 << 16)):
+                if back and self.at is not None and done <= self.at < done + len(data):
+                    data[self.at - done] ^= 0xff
+                done += len(data)
+                sink.sendall(data)
+        for s in (source, sink):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+
+def read_until_reset_as(s, whole):
+    """What arrives before the error is as it was sent."""
+    got = b""
+    try:
+        while chunk := s.recv(1 << 16):
+            got += chunk
+    except ConnectionResetError:
+        expect(whole.startswith(got), True, "%r of %r" % (got, whole))
+        return
+    raise AssertionError("a stream of a session with wrong frames looks complete: %r" % got)
+
+
+@test
+def corrupted_frames_end_the_session_by_name():
+    """C15: the second frame from the server. Payload is the concern of whoever carries it."""
+    back = server(Target(echo).address, "--keepalive", "0")
+    for byte, reason in enumerate(("version: 254", "command", "did not arrive completely",
+                                   "did not arrive completely")):
+        line = Line(back.address)
+        front = client(line.address, "--smuxver", "1", "--retry-cap", "0.1", "--frame-timeout", "0.3")
+        with connect(front.address) as s:
+            s.sendall(b"ping")
+            expect(read_exactly(s, 4), b"ping", "echo before")
+            line.at = FRAME + byte
+            s.sendall(b"pong")
+            read_until_reset_as(s, b"pong")
+        front.wait_log('session.down .*error="[^"]*' + reason)
+        line.at = None
+        expect(works(front.address), True, "works again")
+
+
+@test
+def a_wall_clock_that_jumps_changes_nothing():
+    """C12: by a day to and fro, at every look. No timer acts early, and each acts in its time."""
+    plan = Plan()
+    back = server(Target(echo).address, "--keepalive", "0.2", "--keepalive-timeout", "1")
+    front = Process([tool(), "client", "-l", "127.0.0.1:0", "-r", format_address(back.address),
+                     "--keepalive", "0.2", "--keepalive-timeout", "1", "--retry-cap", "0.1"],
+                    env=plan.environment())
+    front.address = listening(front)
+    front.wait_log("session.up")
+    plan.fail("WALL_CLOCK", 1, 1, times=0)
+    held = connect_used(front.address)
+    time.sleep(1.5)
+    held.sendall(b"ping")
+    expect(read_exactly(held, 4), b"ping", "echo of a stream that was silent")
+    expect("session.down" in front.log(), False, "a session ended")
+    back.send(signal.SIGSTOP)
+    start = time.monotonic()
+    front.wait_log("session.down .*no frame|session.down .*silent|session.down .*nothing", 5)
+    expect(0.5 < time.monotonic() - start < 3, True, "noticed after %.1f s" % (time.monotonic() - start))
+    back.send(signal.SIGCONT)
+    expect(works(front.address), True, "works again")
+    days = {line[:10] for line in front.log().splitlines() if line[:2] == "20"}
+    expect(len(days) > 1, True, "the clock of the log jumped: %s" % days)
 
 
 @test

@@ -26,11 +26,15 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SHORT 10000 /* + the number of bytes */
 #define SLOW  20000 /* + milliseconds; for calls that transfer nothing */
+#define DAY   86400 /* seconds */
 
 /* In the order of CALLS in libfaults.py. */
 enum call {
@@ -54,6 +58,7 @@ enum call {
     NAME,
     WRITE,
     ALLOC,
+    WALL_CLOCK, /* jumps a day to and fro, whoever reads it */
     CALLS
 };
 
@@ -113,8 +118,9 @@ static bool is_ours(const void *caller)
 /* Counts a call. Returns what happens to it: 0 for nothing. */
 static int strike(enum call call, const void *caller)
 {
+    bool all = call == EPOLL_WAIT || call == EPOLL_CTL || call == WALL_CLOCK;
     bool ours = is_ours(caller);
-    if (plan == NULL || (!ours && call != EPOLL_WAIT && call != EPOLL_CTL)) {
+    if (plan == NULL || (!ours && !all)) {
         return 0;
     }
     struct fault *fault = &plan->faults[call];
@@ -421,4 +427,46 @@ void free(void *ptr)
         ptr = block;
     }
     __libc_free(ptr);
+}
+
+/* --- the wall clock ------------------------------------------------------------------------- */
+
+/* Seconds it is wrong by in this call. */
+static time_t jump(void)
+{
+    static atomic_uint n;
+    int how = strike(WALL_CLOCK, NULL);
+
+    return how == 0 ? 0 : atomic_fetch_add(&n, 1) % 2 == 0 ? DAY : -DAY;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *out_at)
+{
+    int status = (int)syscall(SYS_clock_gettime, clock, out_at);
+
+    if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        out_at->tv_sec += jump();
+    }
+    return status;
+}
+
+int gettimeofday(struct timeval *restrict out_at, void *restrict zone)
+{
+    struct timespec at;
+    int status = clock_gettime(CLOCK_REALTIME, &at);
+
+    (void)zone;
+    *out_at = (struct timeval){at.tv_sec, at.tv_nsec / 1000};
+    return status;
+}
+
+time_t time(time_t *out_at)
+{
+    struct timespec at = {0};
+
+    (void)clock_gettime(CLOCK_REALTIME, &at);
+    if (out_at != NULL) {
+        *out_at = at.tv_sec;
+    }
+    return at.tv_sec;
 }
