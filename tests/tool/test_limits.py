@@ -3,6 +3,8 @@ leaves others alone. test_limits.c has those of the library, with their exact va
 
 ctest-timeout: 120
 """
+import contextlib
+
 from libfaults import Plan, slow
 from libtunnel import *
 
@@ -247,6 +249,50 @@ def L15_sessions():
     expect_limits(process, refused_sessions=1, ended_handshake=1)
 
 
+def allow_memory(process, more):
+    """Lets the kernel refuse what a process wants beyond what it has and so much more."""
+    with open("/proc/%d/status" % process.pid) as f:
+        data = int(re.search(r"VmData:\s+(\d+)", f.read()).group(1)) * 1024
+    if has_true_memory():
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (data + more, data + more))
+
+
+def pour_or_end(peer):
+    with contextlib.suppress(OSError):
+        peer.pour(3)
+
+
+@test
+def L16_memory_that_the_kernel_refuses():
+    """C10, with less than --max-memory: streams wait or are given up, sessions go on."""
+    need_true_memory()
+    stop = threading.Event()
+
+    def serve(connection):
+        if connection.recv(1) == b"E":
+            echo(connection)
+        stop.wait(30)
+
+    process = server(Target(serve).address, "--max-memory", "0", "--quiet=streams")
+    allow_memory(process, 2 * MIB)
+    crowd = [Peer(process.address) for _ in range(8)]
+    for peer in crowd:
+        peer.send(SYN, 3)
+        peer.send(PSH, 3, b"H")
+    together([lambda p=peer: pour_or_end(p) for peer in crowd])
+    figures = counters(process)
+    expect(figures["sessions"], len(crowd), "sessions")
+    expect(figures["memory"] < 4 * MIB, True, "%d bytes are held" % figures["memory"])
+    stop.set()
+    for peer in crowd:
+        peer.socket.close()
+    wait_until(lambda: counters(process)["streams"] == 0, what="end of all streams")
+    good = Peer(process.address)
+    good.send(SYN, 3)
+    good.send(PSH, 3, b"E")
+    good.echo(3, bytes(3000))
+
+
 @test
 def L16_memory_of_the_process():
     """What targets do not read stops at the limit, whoever sent it; others go on, and nothing is
@@ -264,6 +310,7 @@ def L16_memory_of_the_process():
         got.append(len(read_all(connection)))
 
     process = server(Target(serve).address, "--max-memory", str(limit), "--quiet=streams")
+    allow_memory(process, limit + 32 * MIB)  # C10
     good = Peer(process.address)
     good.send(SYN, 3)
     good.send(PSH, 3, b"E")
