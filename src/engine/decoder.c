@@ -330,10 +330,10 @@ static void note_miss(smux_engine *e)
 static void decode_input(smux_engine *e)
 {
     struct smux__queue *input = &e->intake.input;
+    struct smux__chunk *chunk;
     bool more = true;
 
-    while (more && input->len > 0 && e->error == SMUX_OK) {
-        struct smux__chunk *chunk = smux__queue_head(input);
+    while (more && e->error == SMUX_OK && (chunk = smux__queue_head(input)) != NULL) {
         size_t len = chunk->end - chunk->begin;
         if (adopt(e, chunk)) {
             continue;
@@ -573,16 +573,13 @@ static void commit_direct(smux_engine *e, uint32_t len)
 static void commit_input(smux_engine *e, size_t len)
 {
     struct smux__intake *in = &e->intake;
-    struct smux__chunk *chunk = in->input.tail;
+    struct smux__chunk *chunk = smux__queue_head(&in->input);
     size_t left = len;
 
     while (chunk != NULL) {
-        chunk = chunk->next; /* at first the head */
         chunk->end = left < chunk->end ? (uint32_t)left : chunk->end;
         left -= chunk->end;
-        if (chunk == in->input.tail) {
-            break;
-        }
+        chunk = chunk != in->input.tail ? chunk->next : NULL;
     }
     in->input.len = (uint32_t)len;
     while (in->input.tail != NULL && in->input.tail->end == 0) {
