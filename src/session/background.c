@@ -412,7 +412,8 @@ static void serve_settle(smux_session *session)
     unsigned watched = wanted & urgent;
     bool active = served->attended && served->seen_turn != session->turn;
 
-    served->owed = SMUX__NOW;
+    served->owed =
+        session->row_until_us > 0 ? SMUX__SOON : SMUX__NOW; /* a row begun by this look */
     served->told = SMUX__NOW;
     served->seen_turn = session->turn;
     if (!active || !smux__waiters_only_accept(session)) {
@@ -421,7 +422,7 @@ static void serve_settle(smux_session *session)
         served->trust++;
     }
     served->lease_told = smux__waiters_are_leased(session) || (served->lease_told && active);
-    if (session->starved || served->lease_told) {
+    if (session->starved || served->lease_told || served->owed > served->told) {
         background_attend(session);
     } else if (!active) {
         background_unattend(session);

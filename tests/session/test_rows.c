@@ -5,7 +5,7 @@
  * Turns are made long here for few streams and however slow the machine is.
  *
  * ctest-timeout: 120
- * ctest-wrap: smux__scheduler_set_turn_of_many smux_engine_send_stream
+ * ctest-wrap: smux__scheduler_set_turn_of_many smux_engine_send_stream smux_engine_deadline
  */
 #include "ends.h"
 #include "engine/scheduler.h"
@@ -28,6 +28,8 @@ void __wrap_smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, 
                                              uint32_t many);
 smux_estream *__real_smux_engine_send_stream(const smux_engine *engine);
 smux_estream *__wrap_smux_engine_send_stream(const smux_engine *engine);
+uint64_t __real_smux_engine_deadline(const smux_engine *engine);
+uint64_t __wrap_smux_engine_deadline(const smux_engine *engine);
 
 void __wrap_smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, uint32_t turn,
                                              uint32_t many)
@@ -39,11 +41,17 @@ void __wrap_smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, 
 
 static atomic_uint n_awaited; /* how many times somebody was */
 
+static _Thread_local bool is_of_test; /* a thread of this test, not of the library */
+static void background_awaits(const smux_estream *stream);
+
 smux_estream *__wrap_smux_engine_send_stream(const smux_engine *engine)
 {
     smux_estream *stream = __real_smux_engine_send_stream(engine);
 
     atomic_fetch_add(&n_awaited, stream != NULL);
+    if (stream != NULL && !is_of_test) {
+        background_awaits(stream);
+    }
     return stream;
 }
 
@@ -66,6 +74,7 @@ static void write_line(void *arg)
     struct line *line = arg;
     void *message = calloc(1, MESSAGE);
 
+    is_of_test = true;
     do {
         line->status = smux_stream_write(line->near, message, MESSAGE, NULL);
         if (line->pause != NULL && line->status == SMUX_OK) {
@@ -268,6 +277,91 @@ START_TEST(the_session_ends_in_a_row)
 }
 END_TEST
 
+/* --- whom the background awaits ------------------------------------------------------------- */
+
+static _Atomic(const smux_estream *) awaited; /* by the background; NULL: nobody yet */
+static atomic_bool is_watched;                /* that is noted */
+
+/* No timer comes to anybody's help. */
+uint64_t __wrap_smux_engine_deadline(const smux_engine *engine)
+{
+    return atomic_load(&is_watched) ? SMUX_NEVER : __real_smux_engine_deadline(engine);
+}
+
+static void background_awaits(const smux_estream *stream)
+{
+    const smux_estream *none = NULL;
+
+    if (atomic_load(&is_watched)) {
+        (void)atomic_compare_exchange_strong(&awaited, &none, stream);
+    }
+}
+
+/* Its writer does not come back until others got on. */
+static void leave_the_background_waiting(struct line *line)
+{
+    if (atomic_load(&awaited) == smux_estream_of(line->near)) {
+        await_others(line);
+        atomic_store(&awaited, NULL);
+    }
+}
+
+/* So many that they are kept, and nobody sends them but the background. */
+static void write_small(smux_stream *stream)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_int_eq(smux_stream_write(stream, "x", 1, NULL), SMUX_OK);
+    }
+}
+
+static void skip_calm(void *arg)
+{
+    char buf[256];
+    size_t n;
+
+    while (smux_stream_read(arg, buf, sizeof buf, &n) == SMUX_OK) {
+    }
+}
+
+static bool nobody_is_awaited(void *arg)
+{
+    (void)arg;
+    return atomic_load(&awaited) == NULL;
+}
+
+START_TEST(the_background_does_not_wait_for_ever)
+{
+    smux_stream *near, *far;
+    struct task skipper;
+
+    is_of_test = true;
+    lines_open();
+    ends_stream(&ends, &near, &far);
+    task_start(&skipper, skip_calm, far);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        lines[i].pause = leave_the_background_waiting;
+    }
+    atomic_store(&n_pauses, 0);
+    atomic_store(&is_watched, true);
+    lines_start();
+    uint64_t until_us =
+        in_ms(3000); /* rows of the background are rare, and so are those that fail */
+    while (smux_now_us() < until_us && atomic_load(&n_pauses) < 20) {
+        if (nobody_is_awaited(NULL)) {
+            write_small(near);
+        }
+        sleep_ms(1);
+    }
+    atomic_store(&is_watched, false);
+    ck_assert(await(nobody_is_awaited, NULL));
+    ck_assert_uint_gt(atomic_load(&n_pauses), 0);
+    smux_stream_close(near);
+    task_join(&skipper);
+    smux_stream_close(far);
+    lines_stop();
+}
+END_TEST
+
 /* --- shares --------------------------------------------------------------------------------- */
 
 /* How much each has read by now. */
@@ -393,6 +487,7 @@ int main(void)
                         (int)(sizeof pauses / sizeof pauses[0]));
     tcase_add_test(tc, writers_that_never_come_back_at_once_get_through);
     tcase_add_loop_test(tc, the_session_ends_in_a_row, 0, 2);
+    tcase_add_test(tc, the_background_does_not_wait_for_ever);
     tcase_add_test(tc, rows_are_fair_and_follow_the_weights);
     tcase_add_loop_test(tc, what_is_urgent_is_answered_beside_rows, 0, 2);
     suite_add_tcase(suite, tc);
