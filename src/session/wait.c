@@ -536,6 +536,9 @@ static void waiter_poll(struct smux__waiter *waiter, uint64_t deadline_us)
     if (waiter->alarm == NULL) {
         waiter->alarm = smux__alarm_borrow();
     }
+    if (session->row_until_us > 0) { /* which this waiter may have begun */
+        smux__background_settle(session);
+    }
     watch_transport(&watch, session, to_read | to_write);
     uint64_t begun_us = smux_now_us();
     unsigned ready = waiter_poll_unlocked(waiter, &watch, waiter_poll_until(waiter, deadline_us));

@@ -5,10 +5,11 @@
  * Turns are made long here for few streams and however slow the machine is.
  *
  * ctest-timeout: 120
- * ctest-wrap: smux__scheduler_set_turn_of_many smux_engine_send_stream smux_engine_deadline
+ * ctest-wrap: smux__scheduler_set_turn_of_many smux_engine_send_stream smux_engine_deadline smux__event_wait
  */
 #include "ends.h"
 #include "engine/scheduler.h"
+#include "session/port.h"
 #include "suite.h"
 
 #include <smux/engine.h>
@@ -30,6 +31,8 @@ smux_estream *__real_smux_engine_send_stream(const smux_engine *engine);
 smux_estream *__wrap_smux_engine_send_stream(const smux_engine *engine);
 uint64_t __real_smux_engine_deadline(const smux_engine *engine);
 uint64_t __wrap_smux_engine_deadline(const smux_engine *engine);
+bool __real_smux__event_wait(struct smux__event *event, uint64_t deadline_us);
+bool __wrap_smux__event_wait(struct smux__event *event, uint64_t deadline_us);
 
 void __wrap_smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, uint32_t turn,
                                              uint32_t many)
@@ -42,15 +45,15 @@ void __wrap_smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, 
 static atomic_uint n_awaited; /* how many times somebody was */
 
 static _Thread_local bool is_of_test; /* a thread of this test, not of the library */
-static void background_awaits(const smux_estream *stream);
+static void note_awaited(const smux_estream *stream);
 
 smux_estream *__wrap_smux_engine_send_stream(const smux_engine *engine)
 {
     smux_estream *stream = __real_smux_engine_send_stream(engine);
 
     atomic_fetch_add(&n_awaited, stream != NULL);
-    if (stream != NULL && !is_of_test) {
-        background_awaits(stream);
+    if (stream != NULL) {
+        note_awaited(stream);
     }
     return stream;
 }
@@ -280,25 +283,31 @@ END_TEST
 /* --- whom the background awaits ------------------------------------------------------------- */
 
 static _Atomic(const smux_estream *) awaited; /* by the background; NULL: nobody yet */
-static atomic_bool is_watched;                /* that is noted */
+static atomic_int watched;                    /* whom: */
+enum {
+    NOBODY,
+    BY_BACKGROUND,
+    BY_ANYBODY
+};
 
 /* No timer comes to anybody's help. */
 uint64_t __wrap_smux_engine_deadline(const smux_engine *engine)
 {
-    return atomic_load(&is_watched) ? SMUX_NEVER : __real_smux_engine_deadline(engine);
+    return atomic_load(&watched) != NOBODY ? SMUX_NEVER : __real_smux_engine_deadline(engine);
 }
 
-static void background_awaits(const smux_estream *stream)
+static void note_awaited(const smux_estream *stream)
 {
     const smux_estream *none = NULL;
+    int by = atomic_load(&watched);
 
-    if (atomic_load(&is_watched)) {
+    if (by == BY_ANYBODY || (by == BY_BACKGROUND && !is_of_test)) {
         (void)atomic_compare_exchange_strong(&awaited, &none, stream);
     }
 }
 
 /* Its writer does not come back until others got on. */
-static void leave_the_background_waiting(struct line *line)
+static void leave_the_others_waiting(struct line *line)
 {
     if (atomic_load(&awaited) == smux_estream_of(line->near)) {
         await_others(line);
@@ -339,10 +348,10 @@ START_TEST(the_background_does_not_wait_for_ever)
     ends_stream(&ends, &near, &far);
     task_start(&skipper, skip_calm, far);
     for (unsigned i = 0; i < WRITERS; i++) {
-        lines[i].pause = leave_the_background_waiting;
+        lines[i].pause = leave_the_others_waiting;
     }
     atomic_store(&n_pauses, 0);
-    atomic_store(&is_watched, true);
+    atomic_store(&watched, BY_BACKGROUND);
     lines_start();
     uint64_t until_us =
         in_ms(3000); /* rows of the background are rare, and so are those that fail */
@@ -352,12 +361,50 @@ START_TEST(the_background_does_not_wait_for_ever)
         }
         sleep_ms(1);
     }
-    atomic_store(&is_watched, false);
+    atomic_store(&watched, NOBODY);
     ck_assert(await(nobody_is_awaited, NULL));
     ck_assert_uint_gt(atomic_load(&n_pauses), 0);
     smux_stream_close(near);
     task_join(&skipper);
     smux_stream_close(far);
+    lines_stop();
+}
+END_TEST
+
+static _Thread_local struct line *own_line; /* of a writer that may be held up */
+
+/* Who is awaited was woken, but does not get a processor. */
+bool __wrap_smux__event_wait(struct smux__event *event, uint64_t deadline_us)
+{
+    bool in_time = __real_smux__event_wait(event, deadline_us);
+
+    if (own_line != NULL) {
+        leave_the_others_waiting(own_line);
+    }
+    return in_time;
+}
+
+static void may_be_held_up(struct line *line)
+{
+    own_line = line;
+    leave_the_others_waiting(line); /* was not asleep */
+}
+
+START_TEST(a_writer_that_is_held_up_stops_nobody)
+{
+    is_of_test = true;
+    lines_open();
+    for (unsigned i = 0; i < WRITERS; i++) {
+        lines[i].pause = may_be_held_up;
+    }
+    atomic_store(&n_pauses, 0);
+    lines_start();
+    ck_assert(await(have_rows, NULL));
+    atomic_store(&watched, BY_ANYBODY);
+    sleep_ms(1000);
+    atomic_store(&watched, NOBODY);
+    ck_assert(await(nobody_is_awaited, NULL));
+    ck_assert_uint_gt(atomic_load(&n_pauses), 0);
     lines_stop();
 }
 END_TEST
@@ -488,6 +535,7 @@ int main(void)
     tcase_add_test(tc, writers_that_never_come_back_at_once_get_through);
     tcase_add_loop_test(tc, the_session_ends_in_a_row, 0, 2);
     tcase_add_test(tc, the_background_does_not_wait_for_ever);
+    tcase_add_test(tc, a_writer_that_is_held_up_stops_nobody);
     tcase_add_test(tc, rows_are_fair_and_follow_the_weights);
     tcase_add_loop_test(tc, what_is_urgent_is_answered_beside_rows, 0, 2);
     suite_add_tcase(suite, tc);
