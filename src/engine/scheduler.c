@@ -38,6 +38,17 @@ void smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, uint32_
     scheduler->many = many;
 }
 
+void smux__scheduler_cut_round(struct smux__scheduler *scheduler)
+{
+    for (unsigned i = 0; i <= SMUX_PRIORITY_MAX; i++) {
+        struct smux__class *class = &scheduler->classes[i];
+        if (class->long_turns) {
+            begin_round(scheduler, class);
+            smux__scheduler_allow_fresh(class);
+        }
+    }
+}
+
 void smux__scheduler_init(struct smux__scheduler *scheduler, uint32_t turn)
 {
     *scheduler = (struct smux__scheduler){0};

@@ -63,6 +63,10 @@ void smux__scheduler_set_turn(struct smux__scheduler *scheduler, uint32_t turn);
 void smux__scheduler_set_turn_of_many(struct smux__scheduler *scheduler, uint32_t turn,
                                       uint32_t many);
 
+/* Begins a round in each class that has long turns, whoever has had none yet, with turns as they are to
+ * be from now on: a transport that has become slow might take minutes for the rest. */
+void smux__scheduler_cut_round(struct smux__scheduler *scheduler);
+
 /* Tells whether some stream has something to send. */
 static inline bool smux__scheduler_busy(const struct smux__scheduler *scheduler)
 {

@@ -693,6 +693,9 @@ static void set_turns(smux_engine *e)
 
     smux__scheduler_set_turn(&e->data, turn(e));
     smux__scheduler_set_turn_of_many(&e->data, of_many, MANY);
+    if (!e->fast && e->batch_limit < SMUX__MAX_BATCH) { /* and not only because nobody sent */
+        smux__scheduler_cut_round(&e->data);
+    }
 }
 
 void smux__send_init(smux_engine *e)

@@ -45,20 +45,26 @@ static void lend_all(struct load *load)
     }
 }
 
-/* Sends once; the frames are in load.out. Returns the bytes. */
-static size_t send_once(struct load *load)
+/* Sends once, at most so many bytes; the frames are in load.out. Returns the bytes. */
+static size_t send_some(struct load *load, size_t most)
 {
     struct smux_iov iov[64];
     size_t len = 0;
     int n = smux_engine_send_iov(load->engine, iov, 64, load->now_us);
 
-    for (int i = 0; i < n; i++) {
-        bytes_put(&load->out, iov[i].base, iov[i].len);
-        len += iov[i].len;
+    for (int i = 0; i < n && len < most; i++) {
+        size_t piece = iov[i].len < most - len ? iov[i].len : most - len;
+        bytes_put(&load->out, iov[i].base, piece);
+        len += piece;
     }
     load->now_us += 1 + len / load->rate;
     smux_engine_send_commit(load->engine, len, load->now_us);
     return len;
+}
+
+static size_t send_once(struct load *load)
+{
+    return send_some(load, SIZE_MAX);
 }
 
 /* A window that is never in the way. */
@@ -123,6 +129,13 @@ static unsigned await_row(struct load *load)
     }
     ck_abort_msg("no turn is long");
     return 0;
+}
+
+static bool has_frame(const struct load *load)
+{
+    struct frame frame;
+
+    return frame_next(bytes_head(&load->out), bytes_len(&load->out), &frame) > 0;
 }
 
 /* The stream of the next frame, and how much payload that has. */
@@ -227,6 +240,41 @@ START_TEST(turns_get_short_when_the_transport_gets_slow)
     load.rate = 100;
     (void)count_rows(&load);
     ck_assert_uint_eq(count_rows(&load), 0);
+    stop(&load);
+}
+END_TEST
+
+/* Sends and looks what came: bytes since the last frame of each stream; the most that was. */
+static uint64_t longest_wait(struct load *load, uint64_t total)
+{
+    uint64_t at[MANY] = {0};
+    uint64_t sent = 0, longest = 0;
+    size_t len;
+
+    while (sent < total) {
+        lend_all(load);
+        ck_assert_uint_gt(send_some(load, 40000), 0);
+        while (has_frame(load)) {
+            unsigned who = next_frame(load, &len);
+            longest = sent - at[who] > longest ? sent - at[who] : longest;
+            at[who] = sent += len;
+        }
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        longest = sent - at[i] > longest ? sent - at[i] : longest;
+    }
+    return longest;
+}
+
+/* Its buffers are full, say. A round of long turns that has begun would last minutes. */
+START_TEST(turns_get_short_at_once_when_the_transport_takes_little)
+{
+    struct load load;
+
+    start(&load, 1, MANY, 4000);
+    (void)await_row(&load);
+    load.rate = 1;
+    ck_assert_uint_le(longest_wait(&load, 3 * (uint64_t)MANY * TURN), MANY * TURN / 4);
     stop(&load);
 }
 END_TEST
@@ -411,6 +459,7 @@ int main(void)
     tcase_add_test(tc, what_is_sent_ends_with_the_loan_of_the_stream_in_its_turn);
     tcase_add_loop_test(tc, turns_are_long_only_where_it_pays, 0, 3);
     tcase_add_test(tc, turns_get_short_when_the_transport_gets_slow);
+    tcase_add_test(tc, turns_get_short_at_once_when_the_transport_takes_little);
     tcase_add_loop_test(tc, nobody_is_awaited_when_anything_is_urgent, 0,
                         (int)(sizeof acts / sizeof acts[0]));
     tcase_add_loop_test(tc, what_is_urgent_goes_before_the_rest_of_a_turn, 0, 4);
