@@ -439,8 +439,12 @@ static bool io_leaves_rest(smux_session *session, const struct smux__waiter *sel
 
 /* --- rows ---------------------------------------------------------------------------------- */
 
-/* A writer that is told that its loan was sent is back with more in so many microseconds. */
+/* A writer that is told that its loan was sent is back with more in so many microseconds at the latest, */
 #define ROW_US 500
+/* and nearly always in so many, unless it waits for an answer first. Another one can send meanwhile. */
+#define QUICK_ROW_US 25
+/* So many more that took longer, and to wait for them is in vain. */
+#define MAX_SLOW_ROWS 8
 
 void smux__io_end_row(smux_session *session)
 {
@@ -468,6 +472,20 @@ static bool io_begin_row(smux_session *session)
     return true;
 }
 
+/* The writer has come, or something is urgent. */
+static void io_close_row(smux_session *session)
+{
+    bool quick = smux_now_us() < session->row_until_us - ROW_US + QUICK_ROW_US;
+
+    if (!quick && session->slow_rows < 2 * MAX_SLOW_ROWS) {
+        session->slow_rows++;
+    } else if (quick && session->slow_rows > 0) {
+        session->slow_rows--;
+    }
+    smux__io_spun(&session->rows, session->slow_rows < MAX_SLOW_ROWS);
+    session->row_until_us = 0;
+}
+
 /* Tells whether sending is left to that writer. Once it has come the engine has something to send, and
  * whoever flushes next does so; and at once if anything is urgent. */
 static bool io_is_in_row(smux_session *session)
@@ -476,8 +494,7 @@ static bool io_is_in_row(smux_session *session)
         return false;
     }
     if (smux_engine_send_stream(session->engine) == NULL) {
-        smux__io_spun(&session->rows, true);
-        session->row_until_us = 0;
+        io_close_row(session);
     } else if (smux_now_us() >= session->row_until_us) {
         smux__io_end_row(session);
     }

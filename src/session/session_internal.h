@@ -208,6 +208,7 @@ struct smux_session {
     bool prompt;                  /* the last wait for it was short: the next may be so, too */
     struct smux__spin rows;       /* for a writer in the middle of its turn to come back, */
     uint64_t row_until_us;        /* until then at most; 0: none is awaited */
+    uint8_t slow_rows;            /* how many more were late than soon */
 
     bool writing;       /* a writev is under way */
     bool reading;       /* a readv is under way */

@@ -9,7 +9,7 @@
  */
 #include "ends.h"
 #include "engine/scheduler.h"
-#include "session/port.h"
+#include "session/session_internal.h"
 #include "suite.h"
 
 #include <smux/engine.h>
@@ -252,6 +252,38 @@ START_TEST(writers_that_never_come_back_at_once_get_through)
     lines_start();
     struct progress progress = {NULL, 4 * (uint64_t)WRITERS * TURN};
     ck_assert(await(others_have_read, &progress));
+    lines_stop();
+}
+END_TEST
+
+/* As one that waits for an answer: others can send meanwhile. */
+static void pause_for_an_answer(struct line *line)
+{
+    uint64_t until_us = smux_now_us() + 150;
+
+    (void)line;
+    while (smux_now_us() < until_us) {
+        smux__thread_yield();
+    }
+}
+
+static bool nobody_is_expected_soon(void *arg)
+{
+    (void)arg;
+    smux__session_lock(ends.client);
+    bool learned = ends.client->rows.failures > 60;
+    smux__session_unlock(ends.client);
+    return learned;
+}
+
+START_TEST(writers_that_come_back_a_little_late_are_awaited_rarely)
+{
+    lines_open();
+    for (unsigned i = 0; i < WRITERS; i++) {
+        lines[i].pause = pause_for_an_answer;
+    }
+    lines_start();
+    ck_assert(await(nobody_is_expected_soon, NULL));
     lines_stop();
 }
 END_TEST
@@ -533,6 +565,7 @@ int main(void)
     tcase_add_loop_test(tc, who_does_not_come_back_stops_nobody, 0,
                         (int)(sizeof pauses / sizeof pauses[0]));
     tcase_add_test(tc, writers_that_never_come_back_at_once_get_through);
+    tcase_add_test(tc, writers_that_come_back_a_little_late_are_awaited_rarely);
     tcase_add_loop_test(tc, the_session_ends_in_a_row, 0, 2);
     tcase_add_test(tc, the_background_does_not_wait_for_ever);
     tcase_add_test(tc, a_writer_that_is_held_up_stops_nobody);
