@@ -129,6 +129,9 @@ bool smux__waiters_are_leased(smux_session *session)
 
 void smux__waiters_note_regular(smux_session *session, const smux_stream *stream)
 {
+    if (stream->closed) { /* its reader is about to leave, and perhaps the last to use it */
+        return;
+    }
     if (session->regular != stream) {
         session->last_run = session->regular_reads;
         session->regular_reads = 0;

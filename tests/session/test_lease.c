@@ -4,8 +4,11 @@
  *
  * ctest-timeout: 60
  * ctest-waits
+ * ctest-wrap: smux__event_wait
  */
 #define _GNU_SOURCE 1
+
+#include "session/session_internal.h"
 
 #include "ends.h"
 #include "suite.h"
@@ -169,6 +172,99 @@ START_TEST(who_gets_all_requests_receives_them)
 }
 END_TEST
 
+/* --- a stream that is closed ---------------------------------------------------------------- */
+
+bool __real_smux__event_wait(struct smux__event *event, uint64_t deadline_us);
+bool __wrap_smux__event_wait(struct smux__event *event, uint64_t deadline_us);
+
+static _Thread_local bool may_be_held; /* this thread, when it was woken, */
+static atomic_bool is_held;            /* for so long */
+
+bool __wrap_smux__event_wait(struct smux__event *event, uint64_t deadline_us)
+{
+    bool in_time = __real_smux__event_wait(event, deadline_us);
+
+    while (may_be_held && atomic_load(&is_held)) {
+        sleep_ms(1);
+    }
+    return in_time;
+}
+
+static void read_one(void *arg)
+{
+    char c;
+    size_t n;
+
+    (void)smux_stream_read(arg, &c, 1, &n);
+}
+
+static void read_held(void *arg)
+{
+    may_be_held = true;
+    read_one(arg);
+}
+
+static bool somebody_sleeps(void *arg)
+{
+    (void)arg;
+    smux__session_lock(ends.client);
+    bool sleeps = ends.client->sleepers != NULL;
+    smux__session_unlock(ends.client);
+    return sleeps;
+}
+
+static bool somebody_receives(void *arg)
+{
+    (void)arg;
+    smux__session_lock(ends.client);
+    bool receives = ends.client->receiver != NULL && ends.client->receiver->polling;
+    smux__session_unlock(ends.client);
+    return receives;
+}
+
+static unsigned turns(void)
+{
+    smux__session_lock(ends.client);
+    unsigned turn = ends.client->turn;
+    smux__session_unlock(ends.client);
+    return turn;
+}
+
+static bool has_received(void *arg)
+{
+    return turns() != *(unsigned *)arg;
+}
+
+/* Its reader was told, but has not left yet; when it does, the stream may be gone at once. */
+START_TEST(a_closed_stream_is_not_remembered)
+{
+    struct task receiver, reader;
+
+    ends_open_version(&ends, WIRE_SOCKET, 1);
+    ends_stream(&ends, &bulk[0], &bulk[1]);
+    ends_stream(&ends, &calm[0], &calm[1]);
+    task_start(&receiver, read_one, calm[0]);
+    ck_assert(await(somebody_receives, NULL));
+    task_start(&reader, read_held, bulk[0]);
+    ck_assert(await(somebody_sleeps, NULL));
+    atomic_store(&is_held, true);
+    smux_stream_close(bulk[0]);
+    unsigned turn = turns();
+    ck_assert_int_eq(smux_stream_write(bulk[1], "x", 1, NULL), SMUX_OK);
+    ck_assert(await(has_received, &turn));
+    smux__session_lock(ends.client);
+    ck_assert_ptr_ne(ends.client->regular, bulk[0]);
+    smux__session_unlock(ends.client);
+    atomic_store(&is_held, false);
+    task_join(&reader);
+    smux_stream_close(bulk[1]);
+    smux_stream_close(calm[1]);
+    task_join(&receiver);
+    smux_stream_close(calm[0]);
+    ends_close(&ends);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lease");
@@ -177,6 +273,7 @@ int main(void)
     tcase_set_timeout(tc, 20);
     tcase_add_loop_test(tc, a_reader_that_does_not_come_back_stops_nobody, 0, 2);
     tcase_add_test(tc, who_gets_all_requests_receives_them);
+    tcase_add_test(tc, a_closed_stream_is_not_remembered);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
