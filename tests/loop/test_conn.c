@@ -128,26 +128,36 @@ START_TEST(an_idle_connection_does_not_wake_the_loop)
 }
 END_TEST
 
+/** A server that finds these bytes in its transport; returns the other end of that. */
+static struct smux_transport served_bytes(void *bytes, size_t len)
+{
+    struct smux_iov iov = {bytes, len};
+    struct smux_transport ends[2];
+    size_t taken = 0;
+
+    ck_assert_int_eq(smux_transport_pair(len, ends), SMUX_OK);
+    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &taken), SMUX_OK);
+    ck_assert_uint_eq(taken, len);
+    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    return ends[1];
+}
+
 START_TEST(L23_one_turn_receives_a_bounded_amount)
 {
     static uint8_t frames[400000];
     static const uint8_t payload[992];
-    struct smux_transport ends[2];
     struct smux_session_stats stats;
-    struct smux_iov iov = {frames, sizeof frames};
     size_t len = 0;
 
     while (len < sizeof frames) { /* each with its header is 1000 bytes */
         len += put_psh(frames + len, 1, 2, payload, sizeof payload);
     }
-    ck_assert_int_eq(smux_transport_pair(sizeof frames, ends), SMUX_OK);
-    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &len), SMUX_OK);
-    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    struct smux_transport far = served_bytes(frames, len);
     smux_conn_on_readable(echo.conn);
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
     ck_assert_uint_ge(stats.wire_in, 128 * 1024);
     ck_assert_uint_lt(stats.wire_in, 256 * 1024);
-    smux_transport_close(&ends[1]);
+    smux_transport_close(&far);
 }
 END_TEST
 
@@ -157,17 +167,13 @@ START_TEST(L23_one_turn_decodes_a_bounded_number_of_frames)
         TURN_FRAMES = 1024
     };
     static uint8_t frames[256 * 1024];
-    struct smux_transport ends[2];
     struct smux_session_stats stats;
-    struct smux_iov iov = {frames, sizeof frames};
     size_t len = 0;
 
     while (len < sizeof frames) {
         len += put_header(frames + len, 1, CMD_FIN, 0, 2);
     }
-    ck_assert_int_eq(smux_transport_pair(sizeof frames, ends), SMUX_OK);
-    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &len), SMUX_OK);
-    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    struct smux_transport far = served_bytes(frames, len);
     smux_conn_on_readable(echo.conn);
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
     uint64_t first = stats.frames_in.fin;
@@ -177,7 +183,7 @@ START_TEST(L23_one_turn_decodes_a_bounded_number_of_frames)
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
     ck_assert_uint_ge(stats.frames_in.fin, first + TURN_FRAMES);
     ck_assert_uint_lt(stats.frames_in.fin, first + 2 * TURN_FRAMES);
-    smux_transport_close(&ends[1]);
+    smux_transport_close(&far);
 }
 END_TEST
 
@@ -192,31 +198,26 @@ START_TEST(L23_a_flood_between_large_frames_is_bounded_too)
     };
     static uint8_t bytes[CYCLES * (LARGE_BYTES + FLOOD_BYTES)];
     static const uint8_t payload[LARGE];
-    struct smux_transport ends[2];
     struct smux_session_stats stats = {.wire_in = 0};
-    struct smux_iov iov = {bytes, 0};
+    size_t all = 0;
 
     for (size_t cycle = 1; cycle <= CYCLES; cycle++) {
         size_t end = cycle * sizeof bytes / CYCLES;
-        while (iov.len + LARGE_BYTES < end) {
-            iov.len += put_header(bytes + iov.len, 1, CMD_FIN, 0, 2);
+        while (all + LARGE_BYTES < end) {
+            all += put_header(bytes + all, 1, CMD_FIN, 0, 2);
         }
-        while (iov.len + LARGE + FRAME_HEADER <= end) {
-            iov.len += put_psh(bytes + iov.len, 1, 2, payload, sizeof payload);
+        while (all + LARGE + FRAME_HEADER <= end) {
+            all += put_psh(bytes + all, 1, 2, payload, sizeof payload);
         }
     }
-    size_t all = iov.len;
-    ck_assert_int_eq(smux_transport_pair(all, ends), SMUX_OK);
-    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &iov.len), SMUX_OK);
-    ck_assert_uint_eq(iov.len, all);
-    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    struct smux_transport far = served_bytes(bytes, all);
     while (stats.wire_in < all) {
         uint64_t before = stats.frames_in.fin;
         smux_conn_on_readable(echo.conn);
         smux_engine_stats(smux_conn_engine(echo.conn), &stats);
         ck_assert_uint_le(stats.frames_in.fin - before, 3 * TURN_FRAMES);
     }
-    smux_transport_close(&ends[1]);
+    smux_transport_close(&far);
 }
 END_TEST
 
@@ -225,22 +226,18 @@ START_TEST(L23_one_turn_receives_as_much_of_large_frames)
 {
     static uint8_t frames[400000];
     static const uint8_t payload[5000];
-    struct smux_transport ends[2];
     struct smux_session_stats stats;
-    struct smux_iov iov = {frames, sizeof frames};
     size_t len = put_header(frames, 1, CMD_SYN, 0, 3);
 
     while (len + sizeof payload + FRAME_HEADER <= sizeof frames) {
         len += put_psh(frames + len, 1, 3, payload, sizeof payload);
     }
-    ck_assert_int_eq(smux_transport_pair(sizeof frames, ends), SMUX_OK);
-    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &len), SMUX_OK);
-    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    struct smux_transport far = served_bytes(frames, len);
     smux_conn_on_readable(echo.conn);
     smux_engine_stats(smux_conn_engine(echo.conn), &stats);
     ck_assert_uint_ge(stats.wire_in, 128 * 1024);
     ck_assert_uint_lt(stats.wire_in, 256 * 1024);
-    smux_transport_close(&ends[1]);
+    smux_transport_close(&far);
 }
 END_TEST
 
@@ -257,30 +254,25 @@ START_TEST(L23_a_flood_instead_of_large_frames_is_bounded_too)
     static uint8_t
         bytes[FRAME_HEADER + CYCLES * (NUM_LARGE * (FRAME_HEADER + LARGE) + FLOOD_BYTES)];
     static const uint8_t payload[LARGE];
-    struct smux_transport ends[2];
     struct smux_session_stats stats = {.wire_in = 0};
-    struct smux_iov iov = {bytes, put_header(bytes, 1, CMD_SYN, 0, 3)};
+    size_t all = put_header(bytes, 1, CMD_SYN, 0, 3);
 
     for (size_t cycle = 0; cycle < CYCLES; cycle++) {
         for (int i = 0; i < NUM_LARGE; i++) {
-            iov.len += put_psh(bytes + iov.len, 1, 3, payload, sizeof payload);
+            all += put_psh(bytes + all, 1, 3, payload, sizeof payload);
         }
         for (int i = 0; i < FLOOD_BYTES / FRAME_HEADER; i++) {
-            iov.len += put_header(bytes + iov.len, 1, CMD_FIN, 0, 2);
+            all += put_header(bytes + all, 1, CMD_FIN, 0, 2);
         }
     }
-    size_t all = iov.len;
-    ck_assert_int_eq(smux_transport_pair(all, ends), SMUX_OK);
-    ck_assert_int_eq(ends[1].ops->writev(ends[1].ctx, &iov, 1, &iov.len), SMUX_OK);
-    ck_assert_uint_eq(iov.len, all);
-    ck_assert_int_eq(end_init_echo(&echo, SMUX_SERVER, &ends[0], &config), SMUX_OK);
+    struct smux_transport far = served_bytes(bytes, all);
     while (stats.wire_in < all) {
         uint64_t before = stats.frames_in.fin;
         smux_conn_on_readable(echo.conn);
         smux_engine_stats(smux_conn_engine(echo.conn), &stats);
         ck_assert_uint_le(stats.frames_in.fin - before, 4 * TURN_FRAMES);
     }
-    smux_transport_close(&ends[1]);
+    smux_transport_close(&far);
 }
 END_TEST
 
