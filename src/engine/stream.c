@@ -77,7 +77,7 @@ static bool timer_start(smux_engine *e, struct smux__timer_list *list, struct sm
     if (!smux__stream_engage(e, stream)) {
         return false;
     }
-    stream->timer_kind = kind & 15u;
+    stream->timer_kind = kind & 7u;
     smux__timer_start(list, &stream->traffic->timer, deadline_us);
     return true;
 }

@@ -24,6 +24,8 @@
 
 #include <smux/engine.h>
 
+#include <assert.h>
+
 /* How much is credited to the peer for a stream that we closed [FIN-11]. */
 #define SMUX__DISCARD_CREDIT (1u << 20)
 
@@ -128,7 +130,7 @@ struct smux_estream {
     int32_t deficit;            /* bytes this stream may still send in `round` */
     uint32_t last_sent_ms;      /* when payload was formed last [FIN-7] */
     int8_t error;               /* enum smux_status, once the stream failed */
-    unsigned timer_kind : 4;    /* enum smux__timer_kind */
+    unsigned timer_kind : 3;    /* enum smux__timer_kind */
     unsigned flights : 3;       /* times that the first flight was doubled [BKT-7] */
     unsigned finish_told : 1;   /* SMUX_EVENT_FINISHED was reported */
     unsigned eof_told : 1;      /* its reader was told of the end of file */
@@ -141,6 +143,9 @@ struct smux_estream {
     struct smux_estream *control_next;
     struct smux__tuning *tuning; /* v2: NULL while nothing is known of the window it needs */
 };
+
+static_assert(TIMER_KINDS <= 1 << 3, "timer_kind holds each kind");
+static_assert(sizeof(struct smux_estream) <= 104, "an idle stream has no byte to spare");
 
 /* A list linked through one of the links above. */
 struct smux__stream_list {
