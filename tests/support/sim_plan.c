@@ -296,7 +296,7 @@ static void plan_streams(struct sim *sim)
 }
 
 /* Some streams that nobody reads while others finish: their first windows, or those that are
- * configured, leave a little of the budget [I6]. */
+ * configured, leave a little of the budget [I6], which also holds the unused ends of chunks. */
 static void plan_sleep(struct sim *sim)
 {
     struct rng *rng = &sim->rng;
@@ -313,7 +313,7 @@ static void plan_sleep(struct sim *sim)
         c->max_frame_size = pick(rng, 50, 0, rng_between(rng, 1000, 65535));
         c->max_stream_send_buffer = 0;
         c->max_send_buffer = 0;
-        c->max_receive_buffer = MAX_SLEEPERS * window + rng_log(rng, 1, 1 << 20);
+        c->max_receive_buffer = MAX_SLEEPERS * (window + window / 8) + rng_log(rng, 1, 1 << 20);
         c->max_unanswered_opens = 0; /* one that nobody reads may stay unanswered */
         c->stall_timeout_ms = 0;
     }
