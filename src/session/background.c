@@ -293,6 +293,12 @@ static bool background_knows(const smux_session *session)
            session->leased == NULL;
 }
 
+/* There may be memory then, and an heir that has not come may be late. */
+static bool must_look_again(const smux_session *session)
+{
+    return session->starved || session->heir != NULL || session->send_heir != NULL;
+}
+
 void smux__background_settle(smux_session *session)
 {
     struct smux__served *served = &session->served;
@@ -301,7 +307,7 @@ void smux__background_settle(smux_session *session)
         return;
     }
     unsigned missing = background_wanted(session) & ~served->armed;
-    if ((session->starved && !served->attended) ||
+    if ((must_look_again(session) && !served->attended) ||
         (session->leased != NULL && !served->lease_told)) {
         served->lease_told = session->leased != NULL;
         background_attend(session);
@@ -422,7 +428,7 @@ static void serve_settle(smux_session *session)
         served->trust++;
     }
     served->lease_told = smux__waiters_are_leased(session) || (served->lease_told && active);
-    if (session->starved || served->lease_told || served->owed > served->told) {
+    if (must_look_again(session) || served->lease_told || served->owed > served->told) {
         background_attend(session);
     } else if (!active) {
         background_unattend(session);
@@ -439,6 +445,7 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
     smux__session_lock(session);
     session->starved = false;
     smux__pace_look(&session->pace);
+    smux__waiters_drop_late_heirs(session);
     if (events != 0) {
         serve_events(session, events, of_writer);
     }

@@ -38,6 +38,9 @@
  *         |  v                          v
  *   [background: epoll] <---------- [free]
  *
+ * An heir that was woken and has not come some milliseconds later, as it gets no processor, is
+ * awaited no longer: the background chooses another one.
+ *
  * Lock order: session, then background; the latter is held for a few instructions only.
  */
 #ifndef SMUX__SESSION_INTERNAL_H
@@ -176,6 +179,8 @@ struct smux_session {
     struct smux__waiter *sender;    /* NULL: nobody */
     struct smux__waiter *heir;      /* was woken to become receiver, and has not come yet */
     struct smux__waiter *send_heir; /* the same for a writer that is to become sender */
+    uint64_t heir_due_us;           /* when others need not wait for the one any longer, */
+    uint64_t send_heir_due_us;      /* and for the other */
     struct smux__waiter *drainer;   /* smux_session_close(), while it waits */
     const smux_stream *leased;      /* its reader will be back to receive: nobody else need */
     uint64_t leased_until_us;       /* take the role before this time */
@@ -337,6 +342,10 @@ bool smux__waiters_only_accept(const smux_session *session);
 
 /* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
 void smux__waiters_find_heir(smux_session *session);
+
+/* Waits no longer for heirs that were woken some milliseconds ago and have not come: they may not get a
+ * processor. */
+void smux__waiters_drop_late_heirs(smux_session *session);
 
 /* Wakes a writer to send what is left, unless one is on its way already. False if none sleeps. */
 bool smux__waiters_find_sender(smux_session *session);

@@ -174,27 +174,29 @@ static bool waiter_is_regular(const struct smux__waiter *waiter)
            waiters_expect_regular(session);
 }
 
-/* The receiver works for the reader of another stream alone: leaves the role to that one, which need
- * not be woken by it any more. It may have taken what it was told of and sleep again already. */
-static void waiter_give_lease(struct smux__waiter *waiter)
+/* --- heirs --------------------------------------------------------------------------------- */
+
+/* Who was woken comes within some 100 us, unless the processors are busy. */
+#define HEIR_US 4000
+
+static void waiters_set_heir(smux_session *session, struct smux__waiter *waiter)
 {
-    smux_session *session = waiter->session;
-
-    if (session->receiver == waiter && !waiter->fired && session->regular_told &&
-        waiters_expect_regular(session) && waiter->stream != session->regular) {
-        struct smux__waiter *reader = smux__waiters_first_reader(session->regular);
-
-        session->receiver = NULL;
-        if (reader != NULL && reader->sleeping) {
-            session->heir = reader;
-            smux__waiter_fire(session, reader);
-        } else {
-            lease_begin(session);
-        }
-    }
+    session->heir = waiter;
+    session->heir_due_us = smux_now_us() + HEIR_US;
+    smux__waiter_fire(session, waiter);
 }
 
-/* --- heirs --------------------------------------------------------------------------------- */
+void smux__waiters_drop_late_heirs(smux_session *session)
+{
+    uint64_t now_us = smux_now_us();
+
+    if (now_us >= session->heir_due_us) {
+        session->heir = NULL;
+    }
+    if (now_us >= session->send_heir_due_us) {
+        session->send_heir = NULL;
+    }
+}
 
 bool smux__waiters_only_accept(const smux_session *session)
 {
@@ -225,8 +227,26 @@ void smux__waiters_find_heir(smux_session *session)
         !smux__io_can_receive(session) || smux__waiters_are_leased(session)) {
         return;
     }
-    session->heir = waiters_choose_heir(session);
-    smux__waiter_fire(session, session->heir);
+    waiters_set_heir(session, waiters_choose_heir(session));
+}
+
+/* The receiver works for the reader of another stream alone: leaves the role to that one, which need
+ * not be woken by it any more. It may have taken what it was told of and sleep again already. */
+static void waiter_give_lease(struct smux__waiter *waiter)
+{
+    smux_session *session = waiter->session;
+
+    if (session->receiver == waiter && !waiter->fired && session->regular_told &&
+        waiters_expect_regular(session) && waiter->stream != session->regular) {
+        struct smux__waiter *reader = smux__waiters_first_reader(session->regular);
+
+        session->receiver = NULL;
+        if (reader != NULL && reader->sleeping) {
+            waiters_set_heir(session, reader);
+        } else {
+            lease_begin(session);
+        }
+    }
 }
 
 /* A writer that waits for others to send, perhaps as the one who receives. */
@@ -247,6 +267,7 @@ bool smux__waiters_find_sender(smux_session *session)
 {
     if (session->send_heir == NULL) {
         session->send_heir = waiters_idle_writer(session);
+        session->send_heir_due_us = smux_now_us() + HEIR_US;
         smux__waiter_fire(session, session->send_heir);
     }
     return session->send_heir != NULL;

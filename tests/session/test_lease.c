@@ -32,13 +32,12 @@ static void send_bulk(void *arg)
     flow_send(bulk[0], 1, BULK, PIECE);
 }
 
-static void read_calm(void *arg)
+static void count_bytes(void *arg)
 {
     char c;
     size_t n;
 
-    (void)arg;
-    while (smux_stream_read(calm[1], &c, 1, &n) == SMUX_OK) {
+    while (smux_stream_read(arg, &c, 1, &n) == SMUX_OK) {
         atomic_fetch_add(&answers, 1);
     }
 }
@@ -71,7 +70,7 @@ START_TEST(a_reader_that_does_not_come_back_stops_nobody)
     ends_open_version(&ends, WIRE_TCP, 2);
     ends_stream(&ends, &bulk[0], &bulk[1]);
     ends_stream(&ends, &calm[0], &calm[1]);
-    task_start(&reader, read_calm, NULL);
+    task_start(&reader, count_bytes, calm[1]);
     if (_i == 1) {
         task_start(&accepter, accept_nothing, NULL);
     }
@@ -97,7 +96,7 @@ START_TEST(a_reader_that_does_not_come_back_stops_nobody)
     task_join(&sender);
     smux_stream_close(bulk[0]);
     smux_stream_close(bulk[1]);
-    smux_stream_close(calm[0]); /* ends read_calm() */
+    smux_stream_close(calm[0]); /* ends count_bytes() */
     task_join(&reader);
     smux_stream_close(calm[1]);
     ends_close(&ends);
@@ -172,7 +171,7 @@ START_TEST(who_gets_all_requests_receives_them)
 }
 END_TEST
 
-/* --- a stream that is closed ---------------------------------------------------------------- */
+/* --- an heir that does not come ------------------------------------------------------------- */
 
 bool __real_smux__event_wait(struct smux__event *event, uint64_t deadline_us);
 bool __wrap_smux__event_wait(struct smux__event *event, uint64_t deadline_us);
@@ -221,6 +220,61 @@ static bool somebody_receives(void *arg)
     smux__session_unlock(ends.client);
     return receives;
 }
+
+static bool two_sleep(void *arg)
+{
+    (void)arg;
+    smux__session_lock(ends.client);
+    bool sleep = ends.client->sleepers != NULL &&
+                 smux__ring_next(ends.client->sleepers, ends.client->sleepers) != NULL;
+    smux__session_unlock(ends.client);
+    return sleep;
+}
+
+/* Was woken to receive next, but does not get a processor. */
+START_TEST(an_heir_that_does_not_come_stops_nobody)
+{
+    struct task receiver, heir, reader;
+    smux_stream *third[2];
+    unsigned once = 1;
+
+    atomic_store(&answers, 0);
+    ends_open_version(&ends, WIRE_SOCKET, 1);
+    ends_stream(&ends, &bulk[0], &bulk[1]);
+    ends_stream(&ends, &calm[0], &calm[1]);
+    ends_stream(&ends, &third[0], &third[1]);
+    task_start(&receiver, read_one, calm[0]);
+    ck_assert(await(somebody_receives, NULL));
+    task_start(&heir, read_held, bulk[0]);
+    ck_assert(await(somebody_sleeps, NULL));
+    task_start(&reader, count_bytes, third[0]);
+    ck_assert(await(two_sleep, NULL));
+    atomic_store(&is_held, true);
+    ck_assert_int_eq(smux_stream_write(calm[1], "x", 1, NULL), SMUX_OK);
+    task_join(&receiver);
+    for (unsigned i = 0; i < 2; i++) { /* nobody is woken for that; the background may receive it */
+        ck_assert_int_eq(smux_stream_write(calm[1], "x", 1, NULL), SMUX_OK);
+        sleep_ms(20);
+    }
+    uint64_t begun_us = smux_now_us();
+    ck_assert_int_eq(smux_stream_write(third[1], "x", 1, NULL), SMUX_OK);
+    ck_assert_msg(await(is_answered, &once), "others wait for one that does not come");
+    ck_assert_uint_lt(smux_now_us() - begun_us, 1000000); /* some 10 ms, but machines are busy */
+    atomic_store(&is_held, false);
+    ck_assert_int_eq(smux_stream_write(bulk[1], "x", 1, NULL), SMUX_OK);
+    task_join(&heir);
+    smux_stream_close(third[1]); /* ends count_bytes() */
+    task_join(&reader);
+    smux_stream_close(third[0]);
+    for (unsigned i = 0; i < 2; i++) {
+        smux_stream_close(bulk[i]);
+        smux_stream_close(calm[i]);
+    }
+    ends_close(&ends);
+}
+END_TEST
+
+/* --- a stream that is closed ---------------------------------------------------------------- */
 
 static unsigned turns(void)
 {
@@ -273,6 +327,7 @@ int main(void)
     tcase_set_timeout(tc, 20);
     tcase_add_loop_test(tc, a_reader_that_does_not_come_back_stops_nobody, 0, 2);
     tcase_add_test(tc, who_gets_all_requests_receives_them);
+    tcase_add_test(tc, an_heir_that_does_not_come_stops_nobody);
     tcase_add_test(tc, a_closed_stream_is_not_remembered);
     suite_add_tcase(suite, tc);
     return suite_main(suite);

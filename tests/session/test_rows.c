@@ -267,13 +267,31 @@ static void pause_for_an_answer(struct line *line)
     }
 }
 
-static bool nobody_is_expected_soon(void *arg)
+static struct {
+    unsigned n, in_row; /* looks, and how many saw that somebody was awaited */
+} looks;
+
+static bool is_in_row(void)
 {
-    (void)arg;
     smux__session_lock(ends.client);
-    bool learned = ends.client->rows.failures > 60;
+    bool in_row = ends.client->row_until_us > smux_now_us();
     smux__session_unlock(ends.client);
-    return learned;
+    return in_row;
+}
+
+/* In one of ten of the last looks. */
+static bool somebody_is_awaited_rarely(void *arg)
+{
+    bool rarely = looks.n == 200 && looks.in_row <= looks.n / 10;
+
+    (void)arg;
+    if (looks.n == 200) {
+        looks.n = 0;
+        looks.in_row = 0;
+    }
+    looks.n++;
+    looks.in_row += is_in_row();
+    return rarely;
 }
 
 START_TEST(writers_that_come_back_a_little_late_are_awaited_rarely)
@@ -283,7 +301,7 @@ START_TEST(writers_that_come_back_a_little_late_are_awaited_rarely)
         lines[i].pause = pause_for_an_answer;
     }
     lines_start();
-    ck_assert(await(nobody_is_expected_soon, NULL));
+    ck_assert(await(somebody_is_awaited_rarely, NULL));
     lines_stop();
 }
 END_TEST
@@ -405,13 +423,37 @@ END_TEST
 
 static _Thread_local struct line *own_line; /* of a writer that may be held up */
 
-/* Who is awaited was woken, but does not get a processor. */
+static atomic_bool heirs_are_held; /* one at a time, as they wake up; */
+static atomic_uint n_held;         /* so many were */
+
+static bool is_woken_to_send(const struct smux__event *event)
+{
+    smux__session_lock(ends.client);
+    const struct smux__waiter *heir = ends.client->send_heir;
+    bool is_heir = heir != NULL && heir->event == event;
+    smux__session_unlock(ends.client);
+    return is_heir;
+}
+
+static void hold_heir(const struct line *line, const struct smux__event *event)
+{
+    bool held = true;
+
+    if (is_woken_to_send(event) && atomic_compare_exchange_strong(&heirs_are_held, &held, false)) {
+        await_others(line);
+        atomic_fetch_add(&n_held, 1);
+        atomic_store(&heirs_are_held, true);
+    }
+}
+
+/* Who was woken does not get a processor. */
 bool __wrap_smux__event_wait(struct smux__event *event, uint64_t deadline_us)
 {
     bool in_time = __real_smux__event_wait(event, deadline_us);
 
     if (own_line != NULL) {
         leave_the_others_waiting(own_line);
+        hold_heir(own_line, event);
     }
     return in_time;
 }
@@ -437,6 +479,50 @@ START_TEST(a_writer_that_is_held_up_stops_nobody)
     atomic_store(&watched, NOBODY);
     ck_assert(await(nobody_is_awaited, NULL));
     ck_assert_uint_gt(atomic_load(&n_pauses), 0);
+    lines_stop();
+}
+END_TEST
+
+/* From now on. */
+static bool nobody_is_held(void *arg)
+{
+    bool held = true;
+
+    (void)arg;
+    return atomic_compare_exchange_strong(&heirs_are_held, &held, false);
+}
+
+static void be_of_line(struct line *line)
+{
+    own_line = line;
+}
+
+/* Others were to leave sending to it: calls that are no writers, and the background. */
+START_TEST(a_writer_that_is_woken_to_send_and_held_up_stops_nobody)
+{
+    smux_stream *near, *far;
+    struct task skipper;
+
+    is_of_test = true;
+    lines_open();
+    ends_stream(&ends, &near, &far);
+    task_start(&skipper, skip_calm, far);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        lines[i].pause = be_of_line;
+    }
+    atomic_store(&n_held, 0);
+    atomic_store(&heirs_are_held, true);
+    lines_start();
+    uint64_t until_us = in_ms(3000);
+    while (smux_now_us() < until_us && atomic_load(&n_held) < 5) {
+        write_small(near);
+        sleep_ms(1);
+    }
+    ck_assert_uint_gt(atomic_load(&n_held), 0);
+    ck_assert(await(nobody_is_held, NULL));
+    smux_stream_close(near);
+    task_join(&skipper);
+    smux_stream_close(far);
     lines_stop();
 }
 END_TEST
@@ -473,12 +559,9 @@ static double greatest_error(void)
     return greatest;
 }
 
-/* With ThreadSanitizer a writer is late for its turn too often for more than a rough look. */
-#ifdef __SANITIZE_THREAD__
-#define MOST_ERROR 0.5
-#else
-#define MOST_ERROR 0.05
-#endif
+/* Who is late for its turn loses it, and on a busy machine some are; that weights do not count, or one has
+ * two turns for one of the others, would be 0.4 or more. */
+#define MOST_ERROR 0.25
 
 START_TEST(rows_are_fair_and_follow_the_weights)
 {
@@ -577,6 +660,7 @@ int main(void)
     tcase_add_loop_test(tc, the_session_ends_in_a_row, 0, 2);
     tcase_add_test(tc, the_background_does_not_wait_for_ever);
     tcase_add_test(tc, a_writer_that_is_held_up_stops_nobody);
+    tcase_add_test(tc, a_writer_that_is_woken_to_send_and_held_up_stops_nobody);
     tcase_add_test(tc, rows_are_fair_and_follow_the_weights);
     tcase_add_loop_test(tc, what_is_urgent_is_answered_beside_rows, 0, 2);
     suite_add_tcase(suite, tc);
