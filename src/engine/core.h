@@ -10,8 +10,11 @@
  *   write.c     the application writes
  *   tray.c      small frames that a write lays out itself
  *   intray.c    small frames that came together and wait to be read
- *   send.c      frames -> bytes out
+ *   send.c      what a stream may send, and the lists it waits in
+ *   refusal.c   streams that were refused and wait to be told so
  *   scheduler.c who sends next
+ *   turn.c      how much at once
+ *   form.c      frames -> bytes out
  */
 #ifndef SMUX__CORE_H
 #define SMUX__CORE_H
@@ -151,9 +154,8 @@ struct smux_engine {
     uint64_t metered;    /* so many bytes, */
     bool fast;           /* and before then so many that long turns take it little time */
 
-    struct smux_estream
-        *in_turn;         /* a loan of it ended before its turn did, see note_row(); or NULL */
-    uint64_t row_ends_at; /* stats.wire_out behind that loan */
+    struct smux_estream *in_turn; /* a loan of it ended before its turn did, see turn.c; or NULL */
+    uint64_t row_ends_at;         /* stats.wire_out behind that loan */
 
     struct smux_estream *last_found; /* answer of the last look-up */
     uint64_t next_id;                /* the next id we open */
@@ -528,8 +530,6 @@ void smux__stream_drop_output(smux_engine *e, struct smux_estream *stream);
 
 /* --- send.c --- */
 
-void smux__send_init(smux_engine *e);
-
 /* Decides anew what the tray takes: to be called when the version gets known, the session ends, or
  * its limits change. */
 void smux__send_set_tray(smux_engine *e);
@@ -632,13 +632,67 @@ static inline bool smux__send_is_starved(const smux_engine *e, const struct smux
     return e->input_ended && stream->traffic->out.len > 0 && smux__send_room(e, stream) == 0;
 }
 
-/* Queues the refusal of a stream [OPN-4]. */
-void smux__send_refusal(smux_engine *e, uint32_t id);
-
-/* Dates the refusals that were queued with an old clock. */
-void smux__send_date_refusals(smux_engine *e);
-
 /* Lets held SYNs go when answers have come [OPN-8]. */
 void smux__send_release_held(smux_engine *e);
+
+/* Tells whether the FIN of a stream is next and may go now; if it has to linger, its timer runs
+ * [FIN-7]. */
+bool smux__send_fin_may_go(smux_engine *e, struct smux_estream *stream);
+
+/* Takes the first stream from the list of those with control frames, when these were formed. */
+void smux__send_pop_control(smux_engine *e);
+
+/* --- refusal.c --- */
+
+/* Queues the refusal of a stream [OPN-4]. */
+void smux__refusal_add(smux_engine *e, uint32_t id);
+
+/* Dates the refusals that were queued with an old clock. */
+void smux__refusal_date(smux_engine *e);
+
+/* Tells whether one may leave. */
+static inline bool smux__refusal_is_due(const smux_engine *e)
+{
+    const struct smux__refusals *r = &e->refusals;
+
+    return r->count > 0 && (int32_t)(e->now_ms - r->ring[r->head].due_ms) >= 0;
+}
+
+/* The id of the first one, and takes it away. */
+uint32_t smux__refusal_first(const smux_engine *e);
+void smux__refusal_pop(smux_engine *e);
+
+/* When the first one will be due; SMUX_NEVER if none will. */
+uint64_t smux__refusal_at(const smux_engine *e);
+
+/* Forgets all, and gives the memory back. */
+void smux__refusal_clear(smux_engine *e);
+void smux__refusal_free(smux_engine *e);
+
+/* --- turn.c --- */
+
+/* The first batch and turns, as long as nothing is known of the transport. */
+void smux__turn_init(smux_engine *e);
+
+/* Learns from what the transport took of what it was offered. */
+void smux__turn_adapt(smux_engine *e, size_t len);
+
+/* The last frame of a stream, one of many, that is in the middle of a long turn may have been the end of a
+ * loan. Told that the loan was sent, its writer comes back with more in a moment: a row. So what others
+ * have is formed behind that: each of them would be woken for one loan, and not for a turn. */
+void smux__turn_begin_row(smux_engine *e, struct smux_estream *stream);
+
+static inline void smux__turn_note_row(smux_engine *e, struct smux_estream *stream)
+{
+    if (smux__scheduler_class(&e->data, stream)->long_turns) {
+        smux__turn_begin_row(e, stream);
+    }
+}
+
+/* No frame was formed behind the loan of the stream that is in its turn. */
+static inline bool smux__turn_row_is_open(const smux_engine *e)
+{
+    return e->in_turn != NULL && e->row_ends_at == e->stats.wire_out;
+}
 
 #endif

@@ -83,7 +83,7 @@ static void engine_init(smux_engine *e, enum smux_role role, const struct smux_c
     smux__table_init(&e->table, config->hash_seed);
     smux__tune_init(e);
     set_throttle(e, false);
-    smux__send_init(e);
+    smux__turn_init(e);
     for (unsigned i = 0; i < TIMER_KINDS; i++) {
         smux__timer_list_init(&e->timers[i]);
     }
@@ -139,9 +139,7 @@ void smux_engine_free(smux_engine *e)
         smux__chunk_unref(&e->pool, e->intake.direct);
     }
     struct smux_allocator alloc = e->pool.alloc;
-    if (e->refusals.ring != NULL) {
-        alloc.free(e->refusals.ring, alloc.ctx);
-    }
+    smux__refusal_free(e);
     smux__pool_trim(&e->pool, 0);
     alloc.free(e, alloc.ctx);
 }
@@ -377,7 +375,7 @@ static inline void date(smux_engine *e)
         date_moments(e);
     }
     if (e->refusals.n_undated > 0) {
-        smux__send_date_refusals(e);
+        smux__refusal_date(e);
     }
     if (smux__timer_list_first(&e->undated_timers) != NULL) {
         smux__stream_timers_date(e);
@@ -500,19 +498,6 @@ static uint64_t idle_at(const smux_engine *e)
     return smux__after(e->idle_since_us, smux__duration_us(e->config.idle_timeout_ms));
 }
 
-static uint64_t refusal_at(const smux_engine *e)
-{
-    const struct smux__refusals *r = &e->refusals;
-
-    if (r->count == 0) {
-        return SMUX_NEVER;
-    }
-    /* One that is due waits for the transport, not for the clock. */
-    int32_t left_ms = (int32_t)(r->ring[r->head].due_ms - e->now_ms);
-    uint64_t into_ms = (e->now_us - e->born_us) % 1000;
-    return left_ms > 0 ? e->now_us - into_ms + (uint64_t)left_ms * 1000 : SMUX_NEVER;
-}
-
 /* Something began that runs from the next call that tells the time. The last read only puts off a
  * deadline and need not hurry. */
 static bool waits_for_the_time(const smux_engine *e)
@@ -533,8 +518,8 @@ uint64_t smux_engine_deadline(const smux_engine *e)
 {
     uint64_t trim_us = trim_at(e);
     uint64_t first = trim_us < e->tuner.look_at_us ? trim_us : e->tuner.look_at_us;
-    const uint64_t others[] = {nop_at(e),   silence_at(e), frame_at(e),  send_stall_at(e),
-                               stall_at(e), idle_at(e),    refusal_at(e)};
+    const uint64_t others[] = {nop_at(e),   silence_at(e), frame_at(e),        send_stall_at(e),
+                               stall_at(e), idle_at(e),    smux__refusal_at(e)};
 
     if (e->error != SMUX_OK) {
         return SMUX_NEVER;
@@ -581,9 +566,8 @@ static void trim(smux_engine *e)
     if (e->intake.input.tail == NULL) {
         e->intake.buffer_size = FIRST_BUFFER;
     }
-    if (e->refusals.ring != NULL && e->refusals.count == 0) {
-        e->pool.alloc.free(e->refusals.ring, e->pool.alloc.ctx);
-        e->refusals.ring = NULL;
+    if (e->refusals.count == 0) {
+        smux__refusal_free(e);
     }
     smux__decoder_resume(e); /* less is charged */
     e->trim_at_us = smux__engine_can_trim(e) ? e->now_us + TRIM_US : SMUX_NEVER;

@@ -26,7 +26,7 @@ static bool may_accept(const smux_engine *e)
 static void refuse(smux_engine *e, uint32_t id)
 {
     e->stats.streams_refused++;
-    smux__send_refusal(e, id);
+    smux__refusal_add(e, id);
 }
 
 /* [RCV-4] */

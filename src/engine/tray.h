@@ -9,7 +9,7 @@
  *      base                                       end          last
  *        | header, payload | header, payload | ... |   free   | ... | stream 1 | stream 0 |
  *
- * Nothing has begun by that [FRM-10]. Until form_tray() (send.c) gives the chunk to the outbox, frames
+ * Nothing has begun by that [FRM-10]. Until form_tray() (form.c) gives the chunk to the outbox, frames
  * can be taken out again: an abort drops one, and more bytes of its stream turn it into a queue, so
  * that both leave as one frame. Streams of higher classes still go before all of it. It needs no
  * credit of the scheduler, as what leaves while nobody waits takes nothing from anybody.
