@@ -1,10 +1,13 @@
 /*
  * core.h - the state of an engine, and what its parts offer each other.
  *
- *   engine.c    life, errors, time, events, statistics
+ *   engine.c    life, errors, the orderly end, events, statistics
+ *   time.c      what is due when
+ *   intake.c    where the transport reads to
  *   decoder.c   bytes in -> frames
  *   receive.c   what each received frame does
- *   stream.c    birth, end and timers of streams
+ *   stream.c    birth and end of streams
+ *   stream_timer.c  their timers
  *   read.c      the application reads; credit for the peer
  *   tune.c      how large a window should be
  *   write.c     the application writes
@@ -201,6 +204,29 @@ void smux__engine_check_ended(smux_engine *e);
 /* Charges useless frames to the peer; too many are fatal (L6). */
 void smux__engine_glitch(smux_engine *e, uint32_t price);
 
+/* A limit ends the session, and is counted. */
+void smux__engine_end_by(smux_engine *e, enum smux_limit limit, int status, const char *why);
+
+/* Memory that received data may take: what is configured, and what windows have grown. */
+static inline uint64_t smux__engine_budget(const smux_engine *e)
+{
+    return e->config.max_receive_buffer + e->tuner.growth;
+}
+
+/* What a session may hold that is throttled: unread, or to be sent. */
+#define SMUX__THROTTLED_BUDGET 4096u
+
+/* The budget has changed, or what may be used of it. */
+void smux__engine_set_admission(smux_engine *e);
+
+/* Tells whether the budget lets the next frame in [BKT-4]. */
+static inline bool smux__engine_has_budget(const smux_engine *e)
+{
+    return e->pool.charged < e->admits_below;
+}
+
+/* --- time.c --- */
+
 /* Sees to it that memory which is not used, or hardly, is given back some time after this. */
 void smux__engine_plan_trim(smux_engine *e);
 
@@ -247,25 +273,35 @@ static inline void smux__engine_note(smux_engine *e, uint64_t *out_us, enum smux
     }
 }
 
+/* --- intake.c --- */
+
+void smux__intake_init(smux_engine *e);
+
+/* Begins with little again if nothing is in it. */
+void smux__intake_shrink(smux_engine *e);
+
+/* Gives its memory back, when the engine is freed. */
+void smux__intake_clear(smux_engine *e);
+
+/* Notes the beginning or the end of a pause [BKT-4]. */
+void smux__intake_note_pause(smux_engine *e);
+
+/* Bytes have come and are not decoded, as the budget is exhausted. */
+bool smux__intake_has_input(const smux_engine *e);
+
+/* Goes on decoding, or notes that it could. */
+void smux__intake_resume_now(smux_engine *e);
+
+/* The same after memory was released: mostly there is nothing to go on with. */
+static inline void smux__intake_resume(smux_engine *e)
+{
+    if (e->paused_since_us != SMUX_NEVER || e->intake.input.tail != NULL ||
+        !smux__engine_has_budget(e)) {
+        smux__intake_resume_now(e);
+    }
+}
+
 /* --- decoder.c --- */
-
-/* Memory that received data may take: what is configured, and what windows have grown. */
-static inline uint64_t smux__engine_budget(const smux_engine *e)
-{
-    return e->config.max_receive_buffer + e->tuner.growth;
-}
-
-/* What a session may hold that is throttled: unread, or to be sent. */
-#define SMUX__THROTTLED_BUDGET 4096u
-
-/* The budget has changed, or what may be used of it. */
-void smux__engine_set_admission(smux_engine *e);
-
-/* Tells whether the budget lets the next frame in [BKT-4]. */
-static inline bool smux__engine_has_budget(const smux_engine *e)
-{
-    return e->pool.charged < e->admits_below;
-}
 
 /* Notes the length of a PSH, from which that of the next one is guessed. */
 static inline void smux__decoder_note_body(struct smux__decoder *d, uint32_t len)
@@ -274,23 +310,12 @@ static inline void smux__decoder_note_body(struct smux__decoder *d, uint32_t len
     d->last_body = len;
 }
 
-/* Notes the beginning or the end of a pause [BKT-4]. */
-void smux__decoder_note_pause(smux_engine *e);
+/* Decodes as far as the bytes, the budget and the peer's obedience go. Returns how many bytes that
+ * were. */
+size_t smux__decoder_run(smux_engine *e, const uint8_t *data, size_t len);
 
-/* Bytes have come and are not decoded, as the budget is exhausted. */
-bool smux__decoder_has_input(const smux_engine *e);
-
-/* Goes on decoding, or notes that it could. */
-void smux__decoder_resume_now(smux_engine *e);
-
-/* The same after memory was released: mostly there is nothing to go on with. */
-static inline void smux__decoder_resume(smux_engine *e)
-{
-    if (e->paused_since_us != SMUX_NEVER || e->intake.input.tail != NULL ||
-        !smux__engine_has_budget(e)) {
-        smux__decoder_resume_now(e);
-    }
-}
+/* Notes that bytes of the payload under way have come and were booked. */
+void smux__decoder_body_came(struct smux__decoder *d, uint32_t len);
 
 /* Forgets a stream that goes away or is not to get more. */
 void smux__decoder_forget(smux_engine *e, struct smux_estream *stream);
@@ -318,6 +343,35 @@ void smux__receive_drop(smux_engine *e, uint32_t id, uint32_t len);
 
 /* Books payload that is already in its place. */
 void smux__receive_book(smux_engine *e, struct smux_estream *stream, uint32_t len);
+
+/* --- stream_timer.c --- */
+
+/* Starts the timer of a stream from now on, for the time that this kind runs; not if that is
+ * configured never to end. False without memory: who starts a timer for a stream that may be idle
+ * goes on as if it had expired. */
+bool smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
+                              enum smux__timer_kind kind);
+/* The same for a time in the future. */
+bool smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
+                                 enum smux__timer_kind kind, uint64_t deadline_us);
+void smux__stream_timer_cancel(struct smux_estream *stream);
+
+/* Stops the timer if it is of this kind. */
+static inline void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
+{
+    if (stream->timer_kind == kind) {
+        smux__stream_timer_cancel(stream);
+    }
+}
+
+/* Lets the timers that were started with an old clock run from now on. */
+void smux__stream_timers_date(smux_engine *e);
+
+/* Serves all stream timers that are due. */
+void smux__stream_timers_run(smux_engine *e);
+
+/* Whose timer it is. */
+struct smux_estream *smux__stream_of_timer(struct smux__timer *timer);
 
 /* --- stream.c --- */
 
@@ -421,29 +475,8 @@ static inline void smux__stream_notify(smux_engine *e, struct smux_estream *stre
     }
 }
 
-/* Starts the timer of a stream from now on, for the time that this kind runs; not if that is
- * configured never to end. False without memory: who starts a timer for a stream that may be idle
- * goes on as if it had expired. */
-bool smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
-                              enum smux__timer_kind kind);
-/* The same for a time in the future. */
-bool smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
-                                 enum smux__timer_kind kind, uint64_t deadline_us);
-void smux__stream_timer_cancel(struct smux_estream *stream);
-
-/* Stops the timer if it is of this kind. */
-static inline void smux__stream_timer_stop(struct smux_estream *stream, enum smux__timer_kind kind)
-{
-    if (stream->timer_kind == kind) {
-        smux__stream_timer_cancel(stream);
-    }
-}
-
-/* Lets the timers that were started with an old clock run from now on. */
-void smux__stream_timers_date(smux_engine *e);
-
-/* Serves all stream timers that are due. */
-void smux__stream_timers_run(smux_engine *e);
+/* Drops all data of a stream and lets only its FIN go. */
+void smux__stream_cut(smux_engine *e, struct smux_estream *stream, int status);
 
 /* The opener's table has the stream now: lets our frames go [OPN-5]. */
 void smux__stream_unguard(smux_engine *e, struct smux_estream *stream);

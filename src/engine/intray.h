@@ -90,7 +90,7 @@ static inline void smux__intray_fill(struct smux__intray *intray, const uint8_t 
 }
 
 /* Moves all that is here to the receive queues, as long as frames may come; where there is no memory
- * for that the stream is aborted. smux__decoder_resume() is to follow. */
+ * for that the stream is aborted. smux__intake_resume() is to follow. */
 void smux__intray_clear(struct smux_engine *e);
 
 /* Moves the piece of a stream, if it has one, to its receive queue. False without memory: then it

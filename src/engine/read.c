@@ -165,7 +165,7 @@ static SMUX__INLINE void was_taken(smux_engine *e, struct smux_estream *stream, 
     was_read(e, stream, (uint32_t)len);
     smux__stream_rest(e, stream);
     smux__stream_settle(e, stream);
-    smux__decoder_resume(e);
+    smux__intake_resume(e);
 }
 
 void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)

@@ -1,5 +1,5 @@
 /*
- * stream.c - birth, timers and end of streams.
+ * stream.c - birth and end of streams.
  */
 #include "stream.h"
 
@@ -8,16 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Longest life of a discard record [FIN-11, L13]. */
-#define DISCARD_US (300u * 1000000u)
-/* The longest wait for a larger window [WIN-8]. */
-#define SILLY_US 200000u
-/* Between two updates after our FIN [UPD-10]. */
-#define TAIL_UPD_US 10000u
-
 const struct smux__traffic smux__no_traffic;
-
-static void cut(smux_engine *e, struct smux_estream *stream, int status);
 
 /* The owner's memory follows the stream. */
 #define USER_OFFSET sizeof(struct smux_estream)
@@ -44,166 +35,7 @@ uint32_t smux_estream_id(const smux_estream *stream)
     return stream->id;
 }
 
-/* --- timers ------------------------------------------------------------------------------ */
-
-static uint64_t timer_duration_us(const smux_engine *e, enum smux__timer_kind kind)
-{
-    switch (kind) {
-    case TIMER_GUARD:
-        return smux__duration_us(e->config.accept_guard_ms);
-    case TIMER_ACCEPT:
-        return smux__duration_us(e->config.accept_timeout_ms);
-    case TIMER_SILLY:
-        return SILLY_US;
-    case TIMER_HALF_CLOSE:
-        return smux__duration_us(e->config.half_close_timeout_ms);
-    case TIMER_LINGER:                                     /* unreachable: see must_linger() */
-        return smux__duration_us(e->config.fin_linger_ms); /* unreachable: as above */
-    case TIMER_TAIL_UPD:
-        return TAIL_UPD_US;
-    case TIMER_DISCARD:
-        return DISCARD_US;
-    case TIMER_NONE:  /* unreachable: it does not run */
-    case TIMER_KINDS: /* unreachable: no kind, their number */
-        break;        /* unreachable: as above */
-    }
-    return SMUX_NEVER; /* unreachable: as above */
-}
-
-static bool timer_start(smux_engine *e, struct smux__timer_list *list, struct smux_estream *stream,
-                        enum smux__timer_kind kind, uint64_t deadline_us)
-{
-    assert(!smux__stream_timer_runs(stream) && !smux__stream_is(stream, STREAM_IN_DATA));
-    if (!smux__stream_engage(e, stream)) {
-        return false;
-    }
-    stream->timer_kind = kind & 7u;
-    smux__timer_start(list, &stream->traffic->timer, deadline_us);
-    return true;
-}
-
-bool smux__stream_timer_start_at(smux_engine *e, struct smux_estream *stream,
-                                 enum smux__timer_kind kind, uint64_t deadline_us)
-{
-    return timer_start(e, &e->timers[kind], stream, kind, deadline_us);
-}
-
-bool smux__stream_timer_start(smux_engine *e, struct smux_estream *stream,
-                              enum smux__timer_kind kind)
-{
-    uint64_t duration_us = timer_duration_us(e, kind);
-
-    if (duration_us == SMUX_NEVER) {
-        return true;
-    }
-    if (e->now_is_old) {
-        return timer_start(e, &e->undated_timers, stream, kind, 0);
-    }
-    return smux__stream_timer_start_at(e, stream, kind, e->now_us + duration_us);
-}
-
-void smux__stream_timer_cancel(struct smux_estream *stream)
-{
-    if (smux__stream_timer_runs(stream)) {
-        smux__timer_stop(&stream->traffic->timer);
-        stream->timer_kind = TIMER_NONE;
-    }
-}
-
-/* [OPN-6]: nobody accepted it in time. */
-static void refuse_late(smux_engine *e, struct smux_estream *stream)
-{
-    e->stats.streams_refused++;
-    e->stats.limits[SMUX_LIMIT_REFUSED_LATE]++;
-    cut(e, stream, SMUX_EABORTED);
-}
-
-/* [FIN-7]: what the transport has not taken yet restarts the wait. */
-static void linger_over(smux_engine *e, struct smux_estream *stream)
-{
-    uint32_t taken = (uint32_t)(e->stats.wire_out - e->outbox.len);
-
-    if ((int32_t)(stream->traffic->lingers_for - taken) > 0) {
-        stream->last_sent_ms = e->now_ms;
-    }
-    smux__send_schedule(e, stream);
-    smux__stream_settle(e, stream);
-}
-
-static void tail_update_over(smux_engine *e, struct smux_estream *stream)
-{
-    if (stream->consumed != stream->updated_at) {
-        smux__stream_consumed(e, stream, 0);
-    }
-    smux__stream_rest(e, stream);
-}
-
-static struct smux_estream *timer_stream(struct smux__timer *timer)
-{
-    uint8_t *base = (uint8_t *)timer - offsetof(struct smux__traffic, timer);
-
-    return ((struct smux__traffic *)(void *)base)->stream;
-}
-
-void smux__stream_timers_date(smux_engine *e)
-{
-    struct smux__timer *timer;
-
-    while ((timer = smux__timer_list_due(&e->undated_timers, e->now_us)) != NULL) {
-        struct smux_estream *stream = timer_stream(timer);
-        enum smux__timer_kind kind = (enum smux__timer_kind)stream->timer_kind;
-        smux__stream_timer_cancel(stream);
-        (void)smux__stream_timer_start(e, stream, kind); /* it has what that needs */
-    }
-}
-
-static void timer_expired(smux_engine *e, struct smux_estream *stream, enum smux__timer_kind kind)
-{
-    switch (kind) {
-    case TIMER_GUARD:
-        smux__stream_unguard(e, stream);
-        break;
-    case TIMER_ACCEPT:
-        refuse_late(e, stream);
-        break;
-    case TIMER_SILLY:
-        stream->flags |= STREAM_SILLY_OVER;
-        if (stream->flights < SMUX__MAX_FLIGHTS) {
-            stream->flights = (stream->flights + 1u) & SMUX__MAX_FLIGHTS;
-        }
-        smux__send_schedule(e, stream);
-        break;
-    case TIMER_HALF_CLOSE:
-        e->stats.limits[SMUX_LIMIT_ABORTED_HALF_CLOSE]++;
-        smux__stream_abort(e, stream, SMUX_EPIPE);
-        break;
-    case TIMER_LINGER:
-        linger_over(e, stream);
-        break;
-    case TIMER_TAIL_UPD:
-        tail_update_over(e, stream);
-        break;
-    case TIMER_DISCARD:
-        e->stats.limits[SMUX_LIMIT_FORGOTTEN_DISCARDS]++;
-        smux__stream_settle(e, stream);
-        break;
-    case TIMER_NONE:  /* unreachable: it does not run */
-    case TIMER_KINDS: /* unreachable: no kind, their number */
-        break;        /* unreachable: as above */
-    }
-}
-
-void smux__stream_timers_run(smux_engine *e)
-{
-    for (unsigned kind = TIMER_NONE + 1; kind < TIMER_KINDS; kind++) {
-        struct smux__timer *timer;
-        while ((timer = smux__timer_list_due(&e->timers[kind], e->now_us)) != NULL) {
-            struct smux_estream *stream = timer_stream(timer);
-            smux__stream_timer_cancel(stream);
-            timer_expired(e, stream, (enum smux__timer_kind)kind);
-        }
-    }
-}
+/* --- what the first frame of the peer changes ------------------------------------------------ */
 
 void smux__stream_unguard(smux_engine *e, struct smux_estream *stream)
 {
@@ -395,7 +227,7 @@ static void begin_discard(smux_engine *e, struct smux_estream *stream)
     if (e->n_discards > e->config.max_discards) {
         e->stats.limits[SMUX_LIMIT_FORGOTTEN_DISCARDS]++;
         struct smux__timer *oldest = smux__timer_list_first(&e->timers[TIMER_DISCARD]);
-        smux__stream_end_discard(e, oldest != NULL ? timer_stream(oldest) : stream);
+        smux__stream_end_discard(e, oldest != NULL ? smux__stream_of_timer(oldest) : stream);
     }
 }
 
@@ -482,8 +314,7 @@ void smux__stream_truncate(smux_engine *e, struct smux_estream *stream, int stat
     smux__stream_notify(e, stream);
 }
 
-/* Drops all data of a stream and lets only its FIN go. */
-static void cut(smux_engine *e, struct smux_estream *stream, int status)
+void smux__stream_cut(smux_engine *e, struct smux_estream *stream, int status)
 {
     drop_input(e, stream);
     smux__stream_break(e, stream, status);
@@ -497,14 +328,14 @@ static void cut(smux_engine *e, struct smux_estream *stream, int status)
     smux__stream_notify(e, stream);
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);
-    smux__decoder_resume(e);
+    smux__intake_resume(e);
 }
 
 void smux__stream_abort(smux_engine *e, struct smux_estream *stream, int status)
 {
     if (stream->error == SMUX_OK) {
         e->stats.streams_aborted++;
-        cut(e, stream, status);
+        smux__stream_cut(e, stream, status);
     }
 }
 
@@ -645,7 +476,7 @@ void smux_estream_close(smux_engine *e, smux_estream *stream)
     }
     smux__send_schedule(e, stream);
     smux__stream_settle(e, stream);
-    smux__decoder_resume(e);
+    smux__intake_resume(e);
 }
 
 void smux_estream_stats(const smux_engine *e, const smux_estream *stream,

@@ -136,7 +136,7 @@ static void resize(smux_engine *e, struct smux__tuning *tuning, uint32_t window,
     tuning->window = window;
     tuning->room = room;
     if (!e->decoder.busy && !e->intake.under_way) {
-        smux__decoder_note_pause(e);
+        smux__intake_note_pause(e);
     }
 }
 

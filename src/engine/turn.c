@@ -88,9 +88,9 @@ void smux__turn_adapt(smux_engine *e, size_t len)
 
 void smux__turn_begin_row(smux_engine *e, struct smux_estream *stream)
 {
-    if (stream->deficit > 0 &&
-        stream->traffic->out.len == 0 && smux__stream_is(stream, STREAM_LENT) &&
-        e->outbox.len >= ROW_MIN && smux__send_room(e, stream) >= ROW_MIN) {
+    if (stream->deficit > 0 && stream->traffic->out.len == 0 &&
+        smux__stream_is(stream, STREAM_LENT) && e->outbox.len >= ROW_MIN &&
+        smux__send_room(e, stream) >= ROW_MIN) {
         e->in_turn = stream;
         e->row_ends_at = e->stats.wire_out;
     }
