@@ -140,6 +140,17 @@ bool smux__io_rest(struct smux__stint *stint)
     return true;
 }
 
+/* Releases the lock for a read or write, before which others may run. */
+static void io_begin_call(smux_session *session, struct smux__stint *stint)
+{
+    bool rests = io_rests(session);
+
+    smux__session_begin_io(session);
+    if (rests) {
+        (void)smux__io_rest(stint);
+    }
+}
+
 /* --- failure ------------------------------------------------------------------------------- */
 
 static const char *io_error_text(const smux_session *session)
@@ -174,11 +185,7 @@ static int io_readv(smux_session *session, const struct smux_iov *iov, int n, bo
     const struct smux_transport_ops *ops = transport->ops;
 
     session->reading = true;
-    bool rests = io_rests(session);
-    smux__session_begin_io(session);
-    if (rests) {
-        (void)smux__io_rest(&session->receiving);
-    }
+    io_begin_call(session, &session->receiving);
     int status = (wait ? ops->readv_wait : ops->readv)(transport->ctx, iov, n, out_len);
     smux__session_lock(session);
     session->reading = false;
@@ -379,11 +386,7 @@ static int io_writev(smux_session *session, const struct smux_iov *iov, int n, s
     const struct smux_transport *transport = &session->transport;
 
     session->writing = true;
-    bool rests = io_rests(session);
-    smux__session_begin_io(session);
-    if (rests) {
-        (void)smux__io_rest(&session->sending);
-    }
+    io_begin_call(session, &session->sending);
     int status = transport->ops->writev(transport->ctx, iov, n, out_len);
     smux__session_lock(session);
     session->writing = false;
