@@ -122,7 +122,7 @@ static bool io_rests(const smux_session *session)
     return session->fast && smux_engine_version(session->engine) == 1;
 }
 
-bool smux__io_rest(struct smux__stint *stint)
+void smux__io_rest(struct smux__stint *stint)
 {
     uint64_t now_us = smux_now_us();
 
@@ -131,13 +131,11 @@ bool smux__io_rest(struct smux__stint *stint)
         stint->due_us = now_us + STINT_US;
     }
     stint->seen_us = now_us;
-    if (now_us < stint->due_us) {
-        return false;
+    if (now_us >= stint->due_us) {
+        smux__thread_yield();
+        stint->seen_us = smux_now_us();
+        stint->due_us = stint->seen_us + STINT_US + (stint->seen_us - now_us);
     }
-    smux__thread_yield();
-    stint->seen_us = smux_now_us();
-    stint->due_us = stint->seen_us + STINT_US + (stint->seen_us - now_us);
-    return true;
 }
 
 /* Releases the lock for a read or write, before which others may run. */
@@ -147,7 +145,7 @@ static void io_begin_call(smux_session *session, struct smux__stint *stint)
 
     smux__session_begin_io(session);
     if (rests) {
-        (void)smux__io_rest(stint);
+        smux__io_rest(stint);
     }
 }
 

@@ -382,10 +382,10 @@ void smux__io_end_row(smux_session *session);
 uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin);
 
 /* To be called before each read or write: lets others run if this thread has moved bytes for long
- * enough, and tells whether it did. Without the lock, but with the role: who sleeps because
- * somebody moves bytes already must not come to do it, too. What others run on meanwhile the thread may
- * then go on longer: they may be of other programs, which never have enough. */
-bool smux__io_rest(struct smux__stint *stint);
+ * enough. Without the lock, but with the role: who sleeps because somebody moves bytes already must not
+ * come to do it, too. What others run on meanwhile the thread may then go on longer: they may be of other
+ * programs, which never have enough. */
+void smux__io_rest(struct smux__stint *stint);
 
 /* Lets others run until it is time to look again. */
 void smux__io_pause(const smux_session *session);
