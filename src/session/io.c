@@ -50,105 +50,6 @@ void smux__io_tick(smux_session *session)
     }
 }
 
-/* --- spinning ------------------------------------------------------------------------------ */
-
-/* Bytes a microsecond that make a session fast: such a rate keeps a processor busy anyway. */
-#define FAST_RATE 256
-/* Bytes are counted for so long. */
-#define METER_US 500
-/* To sleep and to be woken on another processor costs about this. */
-#define SPIN_US 50
-/* Between two looks in version 1. */
-#define LOOK_US 20
-/* Occasions that are let pass, at most, while spinning is in vain. */
-#define MAX_SKIP 63
-
-static void io_meter(smux_session *session, size_t len, uint64_t now_us)
-{
-    uint64_t elapsed_us = now_us - session->metered_us;
-
-    session->moved += len;
-    if (elapsed_us >= METER_US) {
-        session->fast = session->moved / FAST_RATE >= elapsed_us;
-        session->metered_us = now_us;
-        session->moved = 0;
-    }
-}
-
-uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin)
-{
-    if (!session->fast) {
-        return 0;
-    }
-    if (spin->skip > 0) {
-        spin->skip--;
-        return 0;
-    }
-    uint64_t now_us = smux_now_us();
-    return now_us - session->metered_us < 2 * METER_US ? now_us + SPIN_US : 0;
-}
-
-/* In version 2 the peer may wait for the update that comes of what is found. In version 1 only the
- * kernel waits, whose buffers are large, and each look keeps it from its socket. */
-void smux__io_pause(const smux_session *session)
-{
-    uint64_t until_us = 0;
-
-    if (smux_engine_version(session->engine) == 1) {
-        until_us = smux_now_us() + LOOK_US;
-    }
-    do {
-        smux__thread_yield();
-    } while (until_us != 0 && smux_now_us() < until_us);
-}
-
-void smux__io_spun(struct smux__spin *spin, bool success)
-{
-    spin->failures = success ? spin->failures / 2 : (spin->failures * 2 + 1) & MAX_SKIP;
-    spin->skip = spin->failures;
-}
-
-/* --- pauses -------------------------------------------------------------------------------- */
-
-/* So long a thread moves bytes before it lets others run. The kernel would let it go on for a whole
- * slice, some milliseconds: those that it wakes meanwhile rarely take its processor from it. */
-#define STINT_US 250
-/* Who has not moved any for so long has slept, most likely, and need not. */
-#define STINT_GAP_US 100
-
-/* In version 2 windows see to it that threads sleep often enough, and nothing is gained. */
-static bool io_rests(const smux_session *session)
-{
-    return session->fast && smux_engine_version(session->engine) == 1;
-}
-
-void smux__io_rest(struct smux__stint *stint)
-{
-    uint64_t now_us = smux_now_us();
-
-    if (stint->thread != smux__thread_self() || now_us - stint->seen_us > STINT_GAP_US) {
-        stint->thread = smux__thread_self();
-        stint->due_us = now_us + STINT_US;
-    }
-    stint->seen_us = now_us;
-    if (now_us >= stint->due_us) {
-        smux__thread_yield();
-        stint->seen_us = smux_now_us();
-        stint->due_us = stint->seen_us + STINT_US + (stint->seen_us - now_us);
-    }
-}
-
-/* Releases the lock for a read or write, before which others may run. */
-static void io_begin_call(smux_session *session, struct smux__stint *stint)
-{
-    bool rests = io_rests(session);
-
-    smux__session_begin_io(session);
-    if (rests) {
-        smux__io_rest(stint);
-    }
-}
-
 /* --- failure ------------------------------------------------------------------------------- */
 
 static const char *io_error_text(const smux_session *session)
@@ -172,6 +73,25 @@ void smux__io_fail(smux_session *session, const char *doing, const char *why)
 static void io_fail_send(smux_session *session)
 {
     smux__io_fail(session, "writing to", session->send_error);
+}
+
+/* --- calls of the transport ---------------------------------------------------------------- */
+
+/* In version 2 windows see to it that threads sleep often enough, and nothing is gained. */
+static bool io_rests(const smux_session *session)
+{
+    return session->fast && smux_engine_version(session->engine) == 1;
+}
+
+/* Releases the lock for a read or write, before which others may run. */
+static void io_begin_call(smux_session *session, struct smux__stint *stint)
+{
+    bool rests = io_rests(session);
+
+    smux__session_begin_io(session);
+    if (rests) {
+        smux__stint_rest(stint);
+    }
 }
 
 /* --- in ------------------------------------------------------------------------------------ */
@@ -264,7 +184,7 @@ static int io_read(smux_session *session, bool wait)
     int status = io_readv(session, iov, n, wait, &len);
     uint64_t now_us = smux_now_us();
     (void)smux_engine_recv_commit(session->engine, status == SMUX_OK ? len : 0, now_us);
-    io_meter(session, status == SMUX_OK ? len : 0, now_us);
+    smux__spin_meter(session, status == SMUX_OK ? len : 0, now_us);
     session->read_dry = status == SMUX_OK && len < room;
     return status;
 }
@@ -286,7 +206,7 @@ static bool io_goes_on(const smux_session *session)
 /* Nothing is left just now, but the transport is fast: looks again for a moment. */
 static int io_linger(smux_session *session)
 {
-    uint64_t until_us = smux__io_spin_until(session, &session->linger);
+    uint64_t until_us = smux__spin_until(session, &session->linger);
     int status = SMUX_EAGAIN;
 
     if (until_us == 0) {
@@ -295,11 +215,11 @@ static int io_linger(smux_session *session)
     (void)smux__io_flush(session, session->receiver); /* the peer may wait for our updates */
     while (status == SMUX_EAGAIN && smux_now_us() < until_us) {
         smux__session_unlock(session);
-        smux__io_pause(session);
+        smux__spin_pause(session);
         smux__session_lock(session);
         status = io_read(session, false);
     }
-    smux__io_spun(&session->linger, status != SMUX_EAGAIN);
+    smux__spin_note(&session->linger, status != SMUX_EAGAIN);
     return status;
 }
 
@@ -408,7 +328,7 @@ static enum smux__io io_send(smux_session *session)
     int status = io_writev(session, iov, n, &len);
     uint64_t ended_us = smux_now_us();
     smux_engine_send_commit(session->engine, status == SMUX_OK ? len : 0, ended_us);
-    io_meter(session, status == SMUX_OK ? len : 0, ended_us);
+    smux__spin_meter(session, status == SMUX_OK ? len : 0, ended_us);
     smux__pace_sent(&session->pace, ended_us);
     smux__write_return_loans(session);
     if (status != SMUX_OK && status != SMUX_EAGAIN) {
@@ -452,7 +372,7 @@ void smux__io_end_row(smux_session *session)
     bool late = session->row_until_us > 0 && smux_now_us() >= session->row_until_us;
 
     if (late) {
-        smux__io_spun(&session->rows, false);
+        smux__spin_note(&session->rows, false);
     }
     session->row_until_us = 0;
 }
@@ -483,7 +403,7 @@ static void io_close_row(smux_session *session)
     } else if (quick && session->slow_rows > 0) {
         session->slow_rows--;
     }
-    smux__io_spun(&session->rows, session->slow_rows < MAX_SLOW_ROWS);
+    smux__spin_note(&session->rows, session->slow_rows < MAX_SLOW_ROWS);
     session->row_until_us = 0;
 }
 

@@ -9,6 +9,7 @@
  *   pace.c        small writes: when their output leaves
  *   wait.c        blocked calls: who sleeps, who does the I/O meanwhile
  *   io.c          transport <-> engine
+ *   spin.c        who looks again instead of sleeping, who lets others run
  *   background.c  the thread that serves sessions nobody waits on, and the timers
  *
  * One lock a session guards everything but the system calls. Two roles keep these apart:
@@ -377,22 +378,6 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 /* Waits no longer for a writer in the middle of its turn. */
 void smux__io_end_row(smux_session *session);
 
-/* Until when to look for input or room again and again before sleeping: for a moment, if the
- * session moves so much that either comes in a moment; else 0. */
-uint64_t smux__io_spin_until(const smux_session *session, struct smux__spin *spin);
-
-/* To be called before each read or write: lets others run if this thread has moved bytes for long
- * enough. Without the lock, but with the role: who sleeps because somebody moves bytes already must not
- * come to do it, too. What others run on meanwhile the thread may then go on longer: they may be of other
- * programs, which never have enough. */
-void smux__io_rest(struct smux__stint *stint);
-
-/* Lets others run until it is time to look again. */
-void smux__io_pause(const smux_session *session);
-
-/* Notes whether that was of use. */
-void smux__io_spun(struct smux__spin *spin, bool success);
-
 /* Tells whether somebody should read from the transport. */
 bool smux__io_can_receive(const smux_session *session);
 
@@ -413,6 +398,27 @@ void smux__io_fail(smux_session *session, const char *doing, const char *why);
 
 /* Ends it after a failed write, when nobody receives: reads what there is and fails. */
 void smux__io_give_up(smux_session *session);
+
+/* --- spin.c -------------------------------------------------------------------------------- */
+
+/* Counts what was moved, from which follows whether the session is fast. */
+void smux__spin_meter(smux_session *session, size_t len, uint64_t now_us);
+
+/* Until when to look for input or room again and again before sleeping: for a moment, if the
+ * session moves so much that either comes in a moment; else 0. */
+uint64_t smux__spin_until(const smux_session *session, struct smux__spin *spin);
+
+/* Lets others run until it is time to look again. */
+void smux__spin_pause(const smux_session *session);
+
+/* Notes whether looking was of use. */
+void smux__spin_note(struct smux__spin *spin, bool success);
+
+/* To be called before each read or write: lets others run if this thread has moved bytes for long
+ * enough. Without the lock, but with the role: who sleeps because somebody moves bytes already must not
+ * come to do it, too. What others run on meanwhile the thread may then go on longer: they may be of other
+ * programs, which never have enough. */
+void smux__stint_rest(struct smux__stint *stint);
 
 /* --- pace.c -------------------------------------------------------------------------------- */
 

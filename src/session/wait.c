@@ -488,7 +488,7 @@ static bool watch_spin(const smux_session *session, struct watch *watch, uint64_
                 return true;
             }
         }
-        smux__io_pause(session);
+        smux__spin_pause(session);
     } while (smux_now_us() < until_us);
     return false;
 }
@@ -505,7 +505,7 @@ static uint64_t waiter_spin_until(const struct smux__waiter *waiter)
         smux_engine_version(waiter->session->engine) == 1) {
         return 0;
     }
-    return smux__io_spin_until(waiter->session, &waiter->session->polls);
+    return smux__spin_until(waiter->session, &waiter->session->polls);
 }
 
 /* Gives the lock away until something can be moved, the waiter fires, or time is up. */
@@ -530,7 +530,7 @@ static unsigned waiter_poll_unlocked(struct smux__waiter *waiter, struct watch *
     }
     smux__session_lock(session);
     if (spin_us > 0) {
-        smux__io_spun(&session->polls, found);
+        smux__spin_note(&session->polls, found);
     }
     session->polled_until_us = SMUX_NEVER;
     waiter->polling = false;

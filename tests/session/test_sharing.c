@@ -152,7 +152,7 @@ static bool rests(void *arg)
 
     (void)arg;
     while (smux_now_us() < until_us && atomic_load(&yields) == before) {
-        smux__io_rest(&stint);
+        smux__stint_rest(&stint);
     }
     return atomic_load(&yields) > before;
 }
@@ -169,7 +169,7 @@ START_TEST(who_sleeps_in_between_need_not)
 {
     atomic_store(&yields, 0);
     for (int i = 0; i < 50; i++) {
-        smux__io_rest(&stint);
+        smux__stint_rest(&stint);
         sleep_ms(1);
     }
     ck_assert_uint_eq(atomic_load(&yields), 0);

@@ -1,5 +1,5 @@
 /*
- * Looking again instead of sleeping (io.c) ends within its bound, happens in fast sessions only, and
+ * Looking again instead of sleeping (spin.c) ends within its bound, happens in fast sessions only, and
  * becomes rare where it is in vain.
  *
  * ctest-timeout: 60
@@ -31,7 +31,7 @@ static uint64_t fast_look_until(struct smux_session *session, struct smux__spin 
     do {
         start_us = smux_now_us();
         metered(session, true, 0);
-        until_us = smux__io_spin_until(session, spin);
+        until_us = smux__spin_until(session, spin);
     } while (until_us == 0 && !skips && smux_now_us() - start_us > HELD_UP_US);
     return until_us;
 }
@@ -45,7 +45,7 @@ static unsigned count_looks(bool success)
 
     for (unsigned i = 0; i < 1000; i++) {
         if (fast_look_until(&session, &spin) != 0) {
-            smux__io_spun(&spin, success);
+            smux__spin_note(&spin, success);
             n++;
         }
     }
@@ -70,9 +70,9 @@ START_TEST(a_slow_session_does_not_look)
     struct smux__spin spin = {0};
 
     metered(&session, false, 0);
-    ck_assert_uint_eq(smux__io_spin_until(&session, &spin), 0);
+    ck_assert_uint_eq(smux__spin_until(&session, &spin), 0);
     metered(&session, true, 100000); /* it was fast, and nothing has moved since */
-    ck_assert_uint_eq(smux__io_spin_until(&session, &spin), 0);
+    ck_assert_uint_eq(smux__spin_until(&session, &spin), 0);
 }
 END_TEST
 
