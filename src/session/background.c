@@ -451,7 +451,7 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
     }
     if (!session->ended) {
         smux__io_tick(session);
-        smux__io_end_row(session);
+        smux__row_end(session);
         (void)smux__io_flush(session, &smux__somebody);
     }
     if (session->send_failed && !session->ended && session->receiver == NULL) {

@@ -358,76 +358,12 @@ static bool io_leaves_rest(smux_session *session, const struct smux__waiter *sel
            smux__io_can_send(session) && smux__waiters_find_sender(session);
 }
 
-/* --- rows ---------------------------------------------------------------------------------- */
-
-/* A writer that is told that its loan was sent is back with more in so many microseconds at the latest, */
-#define ROW_US 500
-/* and nearly always in so many, unless it waits for an answer first. Another one can send meanwhile. */
-#define QUICK_ROW_US 25
-/* So many more that took longer, and to wait for them is in vain. */
-#define MAX_SLOW_ROWS 8
-
-void smux__io_end_row(smux_session *session)
-{
-    bool late = session->row_until_us > 0 && smux_now_us() >= session->row_until_us;
-
-    if (late) {
-        smux__spin_note(&session->rows, false);
-    }
-    session->row_until_us = 0;
-}
-
-/* The engine knows of a writer in the middle of a long turn, and others have more: it is awaited, and
- * sends what it writes next. So it is woken once a turn and not for each piece. */
-static bool io_begin_row(smux_session *session)
-{
-    if (smux_engine_send_stream(session->engine) == NULL || !smux__io_can_send(session)) {
-        return false;
-    }
-    if (session->rows.skip > 0) {
-        session->rows.skip--;
-        return false;
-    }
-    session->row_until_us = smux_now_us() + ROW_US;
-    session->served.owed = SMUX__SOON; /* by the background, if that one does not come back */
-    return true;
-}
-
-/* The writer has come, or something is urgent. */
-static void io_close_row(smux_session *session)
-{
-    bool quick = smux_now_us() < session->row_until_us - ROW_US + QUICK_ROW_US;
-
-    if (!quick && session->slow_rows < 2 * MAX_SLOW_ROWS) {
-        session->slow_rows++;
-    } else if (quick && session->slow_rows > 0) {
-        session->slow_rows--;
-    }
-    smux__spin_note(&session->rows, session->slow_rows < MAX_SLOW_ROWS);
-    session->row_until_us = 0;
-}
-
-/* Tells whether sending is left to that writer. Once it has come the engine has something to send, and
- * whoever flushes next does so; and at once if anything is urgent. */
-static bool io_is_in_row(smux_session *session)
-{
-    if (session->row_until_us == 0) {
-        return false;
-    }
-    if (smux_engine_send_stream(session->engine) == NULL) {
-        io_close_row(session);
-    } else if (smux_now_us() >= session->row_until_us) {
-        smux__io_end_row(session);
-    }
-    return session->row_until_us > 0;
-}
-
 bool smux__io_flush(smux_session *session, struct smux__waiter *self)
 {
     bool moved = false;
     bool keeps_role = session->sender == self && self != &smux__somebody; /* who is many */
 
-    if (io_is_in_row(session)) {
+    if (session->row_until_us > 0 && smux__row_goes_on(session)) {
         return false;
     }
     session->served.owed = SMUX__NOW; /* by this call, or by who is at it already */
@@ -437,7 +373,7 @@ bool smux__io_flush(smux_session *session, struct smux__waiter *self)
     session->sender = self;
     while (io_send(session) == SMUX__IO_PROGRESS) {
         moved = true;
-        if (io_begin_row(session)) {
+        if (smux__row_begin(session)) {
             break;
         }
         if (io_leaves_rest(session, self)) {

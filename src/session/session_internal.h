@@ -9,6 +9,7 @@
  *   pace.c        small writes: when their output leaves
  *   wait.c        blocked calls: who sleeps, who does the I/O meanwhile
  *   io.c          transport <-> engine
+ *   row.c         a writer in the middle of its turn is awaited
  *   spin.c        who looks again instead of sleeping, who lets others run
  *   background.c  the thread that serves sessions nobody waits on, and the timers
  *
@@ -26,7 +27,7 @@
  * once, which takes its own small frames along, as they go first, and then wakes a writer to go on.
  *
  * A writer in the middle of a long turn is awaited in the same way: others leave sending to it, as
- * long as it comes back at once and nothing else is urgent (a row, io.c).
+ * long as it comes back at once and nothing else is urgent (a row, row.c).
  *
  * A call that must wait takes the roles that are free and does the work of the session until its
  * own condition holds; others that wait sleep. A caller who only leaves something to send becomes
@@ -375,9 +376,6 @@ enum smux__io smux__io_receive_wait(smux_session *session);
  * something. */
 bool smux__io_flush(smux_session *session, struct smux__waiter *self);
 
-/* Waits no longer for a writer in the middle of its turn. */
-void smux__io_end_row(smux_session *session);
-
 /* Tells whether somebody should read from the transport. */
 bool smux__io_can_receive(const smux_session *session);
 
@@ -398,6 +396,20 @@ void smux__io_fail(smux_session *session, const char *doing, const char *why);
 
 /* Ends it after a failed write, when nobody receives: reads what there is and fails. */
 void smux__io_give_up(smux_session *session);
+
+/* --- row.c --------------------------------------------------------------------------------- */
+
+/* Begins to wait for a writer in the middle of a long turn, if the engine knows of one and others have
+ * more: it sends what it writes next. So it is woken once a turn and not for each piece. */
+bool smux__row_begin(smux_session *session);
+
+/* Tells whether sending is still left to that writer; to be called while it is awaited. Once it has come
+ * the engine has something to send, and whoever flushes next does so; and at once if anything is
+ * urgent. */
+bool smux__row_goes_on(smux_session *session);
+
+/* Waits no longer for it. */
+void smux__row_end(smux_session *session);
 
 /* --- spin.c -------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /*
- * Rows: a writer in the middle of a long turn is awaited, and the others leave sending to it (io.c). If
+ * Rows: a writer in the middle of a long turn is awaited, and the others leave sending to it (row.c). If
  * it does not come back, whyever, they must hardly notice; what is urgent must not notice at all.
  *
  * Turns are made long here for few streams and however slow the machine is.
