@@ -21,9 +21,7 @@
  */
 #define _GNU_SOURCE 1 /* epoll */
 
-#include "session_internal.h"
-
-#include "../transport/bell.h"
+#include "background.h"
 
 #include <smux/transport.h>
 
@@ -32,45 +30,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BATCH         64   /* events taken at once */
-#define LOOK_US       5000 /* between two looks at the list */
-#define LEASE_LOOK_US 1000 /* the same while a reader is away with the receiver's role */
-#define MAX_TRUST     2    /* this interval doubles so often, while the reader comes back */
-#define SOON_US       1000 /* until output that waits is sent */
-#define SPACING_US    50   /* between two looks at sessions with output of small writes, at least */
-#define ROW_LOOK_US   100  /* and at most */
-#define TURN_READS    4    /* reads from one session before the next has its turn (L23) */
+#define BATCH       64  /* events taken at once */
+#define MAX_TRUST   2   /* the interval of a lease doubles so often, while the reader comes back */
+#define SPACING_US  50  /* between two looks at sessions with output of small writes, at least */
+#define ROW_LOOK_US 100 /* and at most */
+#define TURN_READS  4   /* reads from one session before the next has its turn (L23) */
 
 /* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
  * of two. 0 is the bell. */
 #define TAG_WRITE 1u
-
-static struct {
-    struct smux__lock life; /* starting and ending the thread; taken before `lock` */
-    unsigned n_sessions;    /* under `life` */
-    pthread_t thread;
-    int epoll_fd;
-    struct smux__bell bell;
-
-    struct smux__lock lock; /* everything below; taken after that of a session */
-    struct smux__heap timers;
-    struct smux__node *attended; /* sessions to be looked at now and then */
-    struct smux__node *hurried;  /* sessions whose output waits */
-    unsigned n_attended, n_hurried;
-    uint64_t look_at_us;      /* SMUX_NEVER if there are none */
-    uint64_t hurry_at_us;     /* the same for the others */
-    uint64_t sleeps_until_us; /* 0: awake */
-    bool stop;
-    smux_session *serving;         /* taken up now */
-    struct smux__event *departing; /* somebody waits for its end */
-    struct smux__registry registry;
-} background = {
-    .life = {PTHREAD_MUTEX_INITIALIZER},
-    .lock = {PTHREAD_MUTEX_INITIALIZER},
-    .epoll_fd = -1,
-    .look_at_us = SMUX_NEVER,
-    .hurry_at_us = SMUX_NEVER,
-};
 
 static smux_session *session_of_timer(struct smux__timed *timer)
 {
@@ -82,105 +50,13 @@ static smux_session *session_of_node(struct smux__node *node)
     return SMUX__OBJECT(node, smux_session, served.node);
 }
 
-/* --- the thread's attention; with the lock of the background ---------------------------------- */
-
-/* Makes sure that the thread is up at this time. */
-static void background_wake_by(uint64_t at_us)
-{
-    if (at_us < background.sleeps_until_us) {
-        background.sleeps_until_us = at_us; /* one ring is enough for many */
-        smux__bell_set(&background.bell, true);
-    }
-}
-
-static void background_list(struct smux__served *served, bool hurried)
-{
-    served->hurried = hurried;
-    smux__ring_append(hurried ? &background.hurried : &background.attended, &served->node);
-    *(hurried ? &background.n_hurried : &background.n_attended) += 1;
-}
-
-static void background_unlist(struct smux__served *served)
-{
-    bool hurried = served->hurried;
-
-    smux__ring_remove(hurried ? &background.hurried : &background.attended, &served->node);
-    *(hurried ? &background.n_hurried : &background.n_attended) -= 1;
-}
-
-static void background_set_look(uint64_t *time_us, uint64_t at_us)
-{
-    if (at_us < *time_us) {
-        *time_us = at_us;
-        background_wake_by(at_us);
-    }
-}
-
-/* Until the next look. A holder of the role who has always come back is trusted longer, while nobody
- * else waits for data: each look costs a conversation two switches of threads. */
-static uint64_t background_interval(const smux_session *session)
-{
-    const struct smux__served *served = &session->served;
-
-    return served->lease_told ? (uint64_t)LEASE_LOOK_US << served->trust : LOOK_US;
-}
-
-/* Has a session looked at, in time for what it owes. */
-static void background_attend(smux_session *session)
-{
-    struct smux__served *served = &session->served;
-    bool hurried = served->owed > SMUX__NOW;
-
-    smux__lock_acquire(&background.lock);
-    if (!served->attended) {
-        served->attended = true;
-        served->seen_turn = session->turn - 1;
-        background_list(served, hurried);
-    } else if (hurried && !served->hurried) {
-        background_unlist(served);
-        background_list(served, true);
-    }
-    if (!hurried) {
-        background_set_look(&background.look_at_us, smux_now_us() + background_interval(session));
-    } else if (served->owed > served->told) {
-        served->told = served->owed;
-        served->told_us = smux_now_us();
-        background_set_look(&background.hurry_at_us,
-                            served->owed == SMUX__SOON
-                                ? served->told_us + SOON_US
-                                : smux__pace_until(&session->pace, served->told_us));
-    }
-    smux__lock_release(&background.lock);
-}
-
-static void background_unattend(smux_session *session)
-{
-    if (session->served.attended) {
-        session->served.attended = false;
-        smux__lock_acquire(&background.lock);
-        background_unlist(&session->served);
-        smux__lock_release(&background.lock);
-    }
-}
-
-static void background_set_timer(smux_session *session, uint64_t at_us)
-{
-    if (session->served.timer.at_us == at_us) {
-        return;
-    }
-    smux__lock_acquire(&background.lock);
-    smux__heap_set(&background.timers, &session->served.timer, at_us);
-    background_wake_by(at_us);
-    smux__lock_release(&background.lock);
-}
-
-/* --- watching descriptors; with the lock of the session ---------------------------------------- */
+/* --- watching descriptors; with the lock of the session ------------------------------------ */
 
 static bool background_control(int op, int fd, uint32_t events, uint64_t data)
 {
     struct epoll_event event = {.events = events | EPOLLONESHOT, .data = {.u64 = data}};
 
-    return epoll_ctl(background.epoll_fd, op, fd, &event) == 0;
+    return epoll_ctl(smux__background.epoll_fd, op, fd, &event) == 0;
 }
 
 static uint64_t background_tag(const smux_session *session, unsigned tag)
@@ -223,7 +99,7 @@ static void background_arm(smux_session *session, unsigned armed)
     if (ok) {
         served->armed = armed;
     } else {
-        background_attend(session);
+        smux__agenda_attend(session);
     }
 }
 
@@ -281,7 +157,7 @@ void smux__background_forget(smux_session *session)
     served->armed = 0;
 }
 
-/* --- leaving a session to the thread ------------------------------------------------------------ */
+/* --- leaving a session to the thread ------------------------------------------------------- */
 
 /* The next look, which comes in time, finds all there may be to do: so it is when many calls follow
  * each other. */
@@ -310,23 +186,23 @@ void smux__background_settle(smux_session *session)
     if ((must_look_again(session) && !served->attended) ||
         (session->leased != NULL && !served->lease_told)) {
         served->lease_told = session->leased != NULL;
-        background_attend(session);
+        smux__agenda_attend(session);
     }
     if ((missing & SMUX__ARMED_WRITE) != 0) { /* stuck output must not wait for a look */
         background_arm(session, served->armed | background_wanted(session));
     } else if (served->owed > served->told || (missing != 0 && !served->attended)) {
-        background_attend(session);
+        smux__agenda_attend(session);
     }
     if (served->attended || session->ended) {
         return; /* the look minds the timer */
     }
     uint64_t deadline_us = smux_engine_deadline(session->engine);
     if (deadline_us < served->timer.at_us && deadline_us < session->polled_until_us) {
-        background_set_timer(session, deadline_us);
+        smux__agenda_set_timer(session, deadline_us);
     }
 }
 
-/* --- serving; with the lock of the session ------------------------------------------------------- */
+/* --- serving; with the lock of the session ------------------------------------------------- */
 
 static void serve_input(smux_session *session)
 {
@@ -403,7 +279,7 @@ static void serve_events(smux_session *session, uint32_t events, bool of_writer)
 static uint64_t serve_deadline(const smux_session *session)
 {
     uint64_t deadline_us = smux_engine_deadline(session->engine);
-    uint64_t soon_us = smux_now_us() + SOON_US;
+    uint64_t soon_us = smux_now_us() + SMUX__SOON_US;
 
     return deadline_us > soon_us ? deadline_us : soon_us;
 }
@@ -429,15 +305,15 @@ static void serve_settle(smux_session *session)
     }
     served->lease_told = smux__waiters_are_leased(session) || (served->lease_told && active);
     if (must_look_again(session) || served->lease_told || served->owed > served->told) {
-        background_attend(session);
+        smux__agenda_attend(session);
     } else if (!active) {
-        background_unattend(session);
+        smux__agenda_unattend(session);
         watched |= wanted;
     }
     if ((watched & ~served->armed) != 0) {
         background_arm(session, served->armed | watched);
     }
-    background_set_timer(session, serve_deadline(session));
+    smux__agenda_set_timer(session, serve_deadline(session));
 }
 
 static void serve_session(smux_session *session, uint32_t events, bool of_writer)
@@ -462,18 +338,18 @@ static void serve_session(smux_session *session, uint32_t events, bool of_writer
     smux__session_unlock(session);
 }
 
-/* --- the thread; with the lock of the background -------------------------------------------------- */
+/* --- the thread; with the lock of the background ------------------------------------------- */
 
 static void thread_serve(smux_session *session, uint32_t events, bool of_writer)
 {
-    background.serving = session;
-    smux__lock_release(&background.lock);
+    smux__background.serving = session;
+    smux__lock_release(&smux__background.lock);
     serve_session(session, events, of_writer);
-    smux__lock_acquire(&background.lock);
-    background.serving = NULL;
-    struct smux__event *departing = background.departing;
+    smux__lock_acquire(&smux__background.lock);
+    smux__background.serving = NULL;
+    struct smux__event *departing = smux__background.departing;
     if (departing != NULL) {
-        background.departing = NULL;
+        smux__background.departing = NULL;
         smux__event_set(departing);
         smux__event_wake(departing);
     }
@@ -483,7 +359,7 @@ static void thread_serve_events(const struct epoll_event *events, int n)
 {
     for (int i = 0; i < n; i++) {
         uint64_t tag = events[i].data.u64;
-        smux_session *session = smux__registry_find(&background.registry, tag >> 1);
+        smux_session *session = smux__registry_find(&smux__background.registry, tag >> 1);
         if (session != NULL) {
             thread_serve(session, events[i].events, (tag & TAG_WRITE) != 0);
         }
@@ -494,7 +370,7 @@ static void thread_serve_timers(uint64_t now_us)
 {
     struct smux__timed *timer;
 
-    while ((timer = smux__heap_first(&background.timers)) != NULL && timer->at_us <= now_us) {
+    while ((timer = smux__heap_first(&smux__background.timers)) != NULL && timer->at_us <= now_us) {
         thread_serve(session_of_timer(timer), 0, false);
     }
 }
@@ -509,7 +385,7 @@ static uint64_t time_within(uint64_t time_us, uint64_t low_us, uint64_t high_us)
 static uint64_t hurry_next_look(const smux_session *session, uint64_t until_us, uint64_t now_us)
 {
     return session->served.told == SMUX__SOON
-               ? now_us + SOON_US
+               ? now_us + SMUX__SOON_US
                : time_within(until_us, now_us + SPACING_US, now_us + ROW_LOOK_US);
 }
 
@@ -520,52 +396,54 @@ static void thread_hurry_session(smux_session *session, uint64_t now_us)
 {
     uint64_t until_us = smux__pace_until(&session->pace, now_us);
 
-    background_unlist(&session->served);
-    if (now_us < until_us && now_us < session->served.told_us + LOOK_US) {
-        background_list(&session->served, true);
-        background_set_look(&background.hurry_at_us, hurry_next_look(session, until_us, now_us));
+    smux__agenda_unlist(&session->served);
+    if (now_us < until_us && now_us < session->served.told_us + SMUX__LOOK_US) {
+        smux__agenda_list(&session->served, true);
+        smux__agenda_set_look(&smux__background.hurry_at_us,
+                              hurry_next_look(session, until_us, now_us));
         return;
     }
-    background_list(&session->served, false); /* stays under observation */
-    background_set_look(&background.look_at_us, now_us + LOOK_US);
+    smux__agenda_list(&session->served, false); /* stays under observation */
+    smux__agenda_set_look(&smux__background.look_at_us, now_us + SMUX__LOOK_US);
     thread_serve(session, 0, false);
 }
 
 static void thread_hurry(uint64_t now_us)
 {
-    if (now_us < background.hurry_at_us) {
+    if (now_us < smux__background.hurry_at_us) {
         return;
     }
-    background.hurry_at_us = SMUX_NEVER;
-    for (unsigned n = background.n_hurried; n > 0 && background.hurried != NULL; n--) {
-        thread_hurry_session(session_of_node(background.hurried), now_us);
+    smux__background.hurry_at_us = SMUX_NEVER;
+    for (unsigned n = smux__background.n_hurried; n > 0 && smux__background.hurried != NULL; n--) {
+        thread_hurry_session(session_of_node(smux__background.hurried), now_us);
     }
 }
 
 /* Looks at those that are in the list now, each once. */
 static void thread_look(uint64_t now_us)
 {
-    if (now_us < background.look_at_us) {
+    if (now_us < smux__background.look_at_us) {
         return;
     }
-    background.look_at_us = SMUX_NEVER;
-    for (unsigned n = background.n_attended; n > 0 && background.attended != NULL; n--) {
-        struct smux__node *node = background.attended;
-        background.attended = node->next; /* to the end, unless it leaves */
+    smux__background.look_at_us = SMUX_NEVER;
+    for (unsigned n = smux__background.n_attended; n > 0 && smux__background.attended != NULL;
+         n--) {
+        struct smux__node *node = smux__background.attended;
+        smux__background.attended = node->next; /* to the end, unless it leaves */
         thread_serve(session_of_node(node), 0, false);
     }
-    if (background.n_attended > 0) {
-        background_set_look(&background.look_at_us, now_us + LOOK_US);
+    if (smux__background.n_attended > 0) {
+        smux__agenda_set_look(&smux__background.look_at_us, now_us + SMUX__LOOK_US);
     }
 }
 
 static uint64_t thread_wake_time(void)
 {
-    const struct smux__timed *timer = smux__heap_first(&background.timers);
+    const struct smux__timed *timer = smux__heap_first(&smux__background.timers);
     uint64_t at_us = timer != NULL ? timer->at_us : SMUX_NEVER;
 
-    at_us = background.look_at_us < at_us ? background.look_at_us : at_us;
-    return background.hurry_at_us < at_us ? background.hurry_at_us : at_us;
+    at_us = smux__background.look_at_us < at_us ? smux__background.look_at_us : at_us;
+    return smux__background.hurry_at_us < at_us ? smux__background.hurry_at_us : at_us;
 }
 
 /* epoll_wait() with microseconds where the kernel has that, else with milliseconds, rounded up. */
@@ -576,14 +454,15 @@ static int thread_epoll(struct epoll_event *events, uint64_t timeout_us)
     if (!missing) {
         const int64_t timeout[2] = {(int64_t)(timeout_us / 1000000),
                                     (int64_t)(timeout_us % 1000000) * 1000};
-        long n = syscall(SYS_epoll_pwait2, background.epoll_fd, events, BATCH, timeout, NULL, 0);
+        long n =
+            syscall(SYS_epoll_pwait2, smux__background.epoll_fd, events, BATCH, timeout, NULL, 0);
         if (n >= 0 || errno == EINTR) {
             return (int)n;
         }
         missing = true; /* ENOSYS, or what a filter of system calls says */
     }
 #endif
-    return epoll_wait(background.epoll_fd, events, BATCH, (int)((timeout_us + 999) / 1000));
+    return epoll_wait(smux__background.epoll_fd, events, BATCH, (int)((timeout_us + 999) / 1000));
 }
 
 /* How long to sleep: until a time, at most an hour. */
@@ -601,191 +480,28 @@ static int thread_sleep(struct epoll_event *events)
 {
     uint64_t until_us = thread_wake_time();
 
-    background.sleeps_until_us = until_us;
-    smux__lock_release(&background.lock);
+    smux__background.sleeps_until_us = until_us;
+    smux__lock_release(&smux__background.lock);
     int n = thread_epoll(events, thread_timeout(until_us));
-    smux__lock_acquire(&background.lock);
-    background.sleeps_until_us = 0;
-    smux__bell_set(&background.bell, false);
+    smux__lock_acquire(&smux__background.lock);
+    smux__background.sleeps_until_us = 0;
+    smux__bell_set(&smux__background.bell, false);
     return n;
 }
 
-static void *background_run(void *arg)
+void *smux__background_run(void *arg)
 {
     struct epoll_event events[BATCH];
 
     (void)arg;
-    smux__lock_acquire(&background.lock);
-    while (!background.stop) {
+    smux__lock_acquire(&smux__background.lock);
+    while (!smux__background.stop) {
         int n = thread_sleep(events);
         thread_serve_events(events, n);
         thread_serve_timers(smux_now_us());
         thread_hurry(smux_now_us());
         thread_look(smux_now_us());
     }
-    smux__lock_release(&background.lock);
+    smux__lock_release(&smux__background.lock);
     return NULL;
-}
-
-/* --- its life; with the lock of life --------------------------------------------------------------- */
-
-static void background_close(void)
-{
-    if (background.epoll_fd >= 0) {
-        (void)close(background.epoll_fd);
-        background.epoll_fd = -1;
-        smux__bell_deinit(&background.bell);
-    }
-}
-
-static bool background_open(void)
-{
-    if (smux__bell_init(&background.bell, SMUX__BELL_READABLE) != 0) {
-        return false;
-    }
-    background.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN};
-    if (background.epoll_fd >= 0 && epoll_ctl(background.epoll_fd, EPOLL_CTL_ADD,
-                                              smux__bell_fd(&background.bell), &event) == 0) {
-        return true;
-    }
-    smux__bell_deinit(&background.bell);
-    background_close();
-    return false;
-}
-
-static int background_start(void)
-{
-    background.stop = false;
-    background.look_at_us = SMUX_NEVER;
-    background.hurry_at_us = SMUX_NEVER;
-    if (!background_open()) {
-        return SMUX_EIO;
-    }
-    if (!smux__thread_start(&background.thread, background_run, NULL)) {
-        background_close();
-        return SMUX_EIO;
-    }
-    return SMUX_OK;
-}
-
-/* Without sessions it holds no memory. */
-static void background_forget_all(void)
-{
-    smux__heap_deinit(&background.timers);
-    smux__registry_deinit(&background.registry);
-}
-
-static void background_end(void)
-{
-    smux__lock_acquire(&background.lock);
-    background.stop = true;
-    background_wake_by(0);
-    smux__lock_release(&background.lock);
-    smux__thread_join(background.thread);
-    background_close();
-    background_forget_all();
-    smux__alarm_close_all();
-}
-
-static void background_before_fork(void)
-{
-    smux__lock_acquire(&background.life);
-    smux__lock_acquire(&background.lock);
-}
-
-/* A child has no such thread. Its copies of the descriptors lead to the parent's objects, which
- * closing does not touch. */
-static void background_after_fork(bool in_child)
-{
-    if (in_child) {
-        background_close();
-        background.timers.n = 0;
-        background_forget_all();
-        background.attended = NULL;
-        background.hurried = NULL;
-        background.n_attended = 0;
-        background.n_hurried = 0;
-        background.n_sessions = 0;
-        background.serving = NULL;
-        background.departing = NULL;
-    }
-    smux__lock_release(&background.lock);
-    smux__lock_release(&background.life);
-}
-
-static void background_register_fork(void)
-{
-    smux__port_on_fork(background_before_fork, background_after_fork);
-}
-
-/* Gives a session its number, and room in the heap. */
-static bool background_enroll(smux_session *session)
-{
-    struct smux__served *served = &session->served;
-
-    served->timer.at_us = SMUX_NEVER;
-    served->read_fd = -1;
-    served->write_fd = -1;
-    smux__lock_acquire(&background.lock);
-    served->number = smux__heap_reserve(&background.timers, background.n_sessions + 1)
-                         ? smux__registry_add(&background.registry, session)
-                         : 0;
-    smux__lock_release(&background.lock);
-    return served->number != 0;
-}
-
-int smux__background_join(smux_session *session)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    (void)pthread_once(&once, background_register_fork);
-    smux__lock_acquire(&background.life);
-    int status = background_enroll(session) ? SMUX_OK : SMUX_ENOMEM;
-    if (status == SMUX_OK && background.n_sessions == 0) {
-        status = background_start();
-    }
-    if (status == SMUX_OK) {
-        background.n_sessions++;
-    } else if (session->served.number != 0) {
-        smux__registry_remove(&background.registry, session->served.number);
-    }
-    if (background.n_sessions == 0) {
-        background_forget_all();
-    }
-    smux__lock_release(&background.life);
-    return status;
-}
-
-/* --- departure --------------------------------------------------------------------------------------- */
-
-static void background_wait_until_served(const smux_session *session)
-{
-    while (background.serving == session) {
-        struct smux__event *event = smux__event_mine();
-        background.departing = event;
-        smux__lock_release(&background.lock);
-        (void)smux__event_wait(event, SMUX_NEVER);
-        smux__lock_acquire(&background.lock);
-    }
-}
-
-void smux__background_remove(smux_session *session)
-{
-    struct smux__served *served = &session->served;
-
-    smux__lock_acquire(&background.lock);
-    background_wait_until_served(session);
-    smux__registry_remove(&background.registry, served->number);
-    smux__heap_set(&background.timers, &served->timer, SMUX_NEVER);
-    if (served->attended) {
-        served->attended = false;
-        background_unlist(served);
-    }
-    smux__lock_release(&background.lock);
-    smux__lock_acquire(&background.life);
-    if (--background.n_sessions == 0) {
-        background_end();
-    }
-    smux__lock_release(&background.life);
 }

@@ -12,6 +12,8 @@
  *   row.c         a writer in the middle of its turn is awaited
  *   spin.c        who looks again instead of sleeping, who lets others run
  *   background.c  the thread that serves sessions nobody waits on, and the timers
+ *   agenda.c      what it has to do, and when
+ *   life.c        when there is one
  *
  * One lock a session guards everything but the system calls. Two roles keep these apart:
  *
@@ -457,10 +459,6 @@ void smux__write_return_loans(smux_session *session);
 
 /* --- background.c -------------------------------------------------------------------------- */
 
-/* Sees to it that the thread runs and has room for one more session: SMUX_OK, SMUX_EIO,
- * SMUX_ENOMEM. To be undone with smux__background_remove(). */
-int smux__background_join(smux_session *session);
-
 /* Begins to watch the descriptors of a session: SMUX_OK, SMUX_EIO, SMUX_EINVAL for descriptors
  * that cannot be watched. With the lock held. */
 int smux__background_watch(smux_session *session, int read_fd, int write_fd);
@@ -468,12 +466,18 @@ int smux__background_watch(smux_session *session, int read_fd, int write_fd);
 /* Watches them no more. With the lock held. */
 void smux__background_forget(smux_session *session);
 
-/* Lets go of a session that will be freed, and ends the thread with the last one. The session
- * must not be locked. */
-void smux__background_remove(smux_session *session);
-
 /* Sees to it that somebody does what the session needs. To be called before the lock is
  * released for good. */
 void smux__background_settle(smux_session *session);
+
+/* --- life.c -------------------------------------------------------------------------------- */
+
+/* Sees to it that the thread runs and has room for one more session: SMUX_OK, SMUX_EIO,
+ * SMUX_ENOMEM. To be undone with smux__background_remove(). */
+int smux__background_join(smux_session *session);
+
+/* Lets go of a session that will be freed, and ends the thread with the last one. The session
+ * must not be locked. */
+void smux__background_remove(smux_session *session);
 
 #endif
