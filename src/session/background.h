@@ -4,6 +4,8 @@
  *   life.c        from the first session of the process to the last, and what fork does
  *   background.c  the thread: sleeps, and takes up what is due
  *   agenda.c      what is due, and when
+ *   watch.c       descriptors in epoll
+ *   serve.c       what is done for a session
  */
 #ifndef SMUX__BACKGROUND_H
 #define SMUX__BACKGROUND_H
@@ -38,6 +40,10 @@ extern struct smux__background smux__background;
 #define SMUX__LOOK_US 5000 /* between two looks at the list */
 #define SMUX__SOON_US 1000 /* until output that waits is sent */
 
+/* epoll tells the number of the session, and in the lowest bit whether it is the write descriptor
+ * of two. 0 is the bell. */
+#define SMUX__TAG_WRITE 1u
+
 /* --- background.c -------------------------------------------------------------------------- */
 
 /* What the thread does; `arg` is NULL. */
@@ -63,7 +69,18 @@ void smux__agenda_attend(smux_session *session);
 /* Has it looked at no more. */
 void smux__agenda_unattend(smux_session *session);
 
-/* Has it looked at when its engine wants to be called. */
+/* Has it looked at when its engine wants to be called; at SMUX_NEVER it does not. */
 void smux__agenda_set_timer(smux_session *session, uint64_t at_us);
+
+/* --- watch.c; with the lock of the session ------------------------------------------------- */
+
+/* Watches for what `armed` says (SMUX__ARMED_*), and for nothing else. If the kernel has no memory for
+ * that, the next look tries again. */
+void smux__watch_arm(smux_session *session, unsigned armed);
+
+/* --- serve.c ------------------------------------------------------------------------------- */
+
+/* Does what a session needs; `events` are those of epoll, 0 for a look. The lock is not held. */
+void smux__serve_session(smux_session *session, uint32_t events, bool of_writer);
 
 #endif

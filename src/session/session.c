@@ -70,7 +70,7 @@ void smux__session_leave(smux_session *session, enum smux__haste haste)
         smux__io_give_up(session);
     }
     smux__waiters_find_heir(session);
-    smux__background_settle(session);
+    smux__serve_settle(session);
     session->callers--;
     bool last = session->callers == 0 && session->handles == 0;
     smux__session_unlock(session);
@@ -119,7 +119,7 @@ void smux__session_close_transport(smux_session *session)
     }
     session->addresses[0] = session_copy_address(session, false);
     session->addresses[1] = session_copy_address(session, true);
-    smux__background_forget(session);
+    smux__watch_end(session);
     session->transport.ops->close(session->transport.ctx);
     session->transport.ops = NULL;
 }
@@ -208,14 +208,14 @@ static int session_connect(smux_session *session, const struct wires *wires)
     int status;
 
     if (wires->transport == NULL) {
-        status = smux__background_watch(session, wires->fd, wires->fd);
+        status = smux__watch_begin(session, wires->fd, wires->fd);
         return status == SMUX_OK ? smux_transport_fd(wires->fd, wires->fd, &session->transport)
                                  : status;
     }
     const struct smux_transport_ops *ops = wires->transport->ops;
     void *ctx = wires->transport->ctx;
-    status = smux__background_watch(session, ops->fd(ctx, SMUX_WAIT_READ),
-                                    ops->fd(ctx, SMUX_WAIT_WRITE));
+    status =
+        smux__watch_begin(session, ops->fd(ctx, SMUX_WAIT_READ), ops->fd(ctx, SMUX_WAIT_WRITE));
     if (status == SMUX_OK) {
         session->transport = *wires->transport;
     }
@@ -235,7 +235,7 @@ static int session_start(smux_session *session, const struct wires *wires)
         return SMUX_OK;
     }
     session->ended = true; /* what epoll has reported already must not be served */
-    smux__background_forget(session);
+    smux__watch_end(session);
     smux__session_unlock(session);
     smux__background_remove(session);
     return status;

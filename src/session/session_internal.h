@@ -12,6 +12,8 @@
  *   row.c         a writer in the middle of its turn is awaited
  *   spin.c        who looks again instead of sleeping, who lets others run
  *   background.c  the thread that serves sessions nobody waits on, and the timers
+ *   serve.c       what it does for one of them, and what is left to it
+ *   watch.c       descriptors that it watches
  *   agenda.c      what it has to do, and when
  *   life.c        when there is one
  *
@@ -457,18 +459,20 @@ void smux__pace_look(struct smux__pace *pace);
 /* Gives the loans back that were claimed. To be called when no writev is under way. */
 void smux__write_return_loans(smux_session *session);
 
-/* --- background.c -------------------------------------------------------------------------- */
-
-/* Begins to watch the descriptors of a session: SMUX_OK, SMUX_EIO, SMUX_EINVAL for descriptors
- * that cannot be watched. With the lock held. */
-int smux__background_watch(smux_session *session, int read_fd, int write_fd);
-
-/* Watches them no more. With the lock held. */
-void smux__background_forget(smux_session *session);
+/* --- serve.c ------------------------------------------------------------------------------- */
 
 /* Sees to it that somebody does what the session needs. To be called before the lock is
  * released for good. */
-void smux__background_settle(smux_session *session);
+void smux__serve_settle(smux_session *session);
+
+/* --- watch.c ------------------------------------------------------------------------------- */
+
+/* Begins to watch the descriptors of a session: SMUX_OK, SMUX_EIO, SMUX_EINVAL for descriptors
+ * that cannot be watched. With the lock held. */
+int smux__watch_begin(smux_session *session, int read_fd, int write_fd);
+
+/* Watches them no more. With the lock held. */
+void smux__watch_end(smux_session *session);
 
 /* --- life.c -------------------------------------------------------------------------------- */
 

@@ -244,7 +244,7 @@ static int copy_hand_over(struct copy *copy, int (*sink)(void *arg, const void *
 
     stream->copying = 1; /* before the lock is given away: other readers must not take this */
     (void)smux__io_flush(session, &smux__somebody); /* the sink may take its time */
-    smux__background_settle(session);
+    smux__serve_settle(session);
     smux__session_unlock(session);
     int status = sink(arg, copy->buf, copy->len);
     smux__session_lock(session);

@@ -366,7 +366,7 @@ bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us)
     smux__ring_append(&session->sleepers, &waiter->sleeper);
     waiter->sleeping = true;
     smux__waiters_find_heir(session); /* the role may have become free without notice */
-    smux__background_settle(session);
+    smux__serve_settle(session);
     smux__session_unlock(session);
     bool in_time = smux__event_wait(waiter->event, deadline_us);
     smux__session_lock(session);
@@ -561,7 +561,7 @@ static void waiter_poll(struct smux__waiter *waiter, uint64_t deadline_us)
         waiter->alarm = smux__alarm_borrow();
     }
     if (session->row_until_us > 0) { /* which this waiter may have begun */
-        smux__background_settle(session);
+        smux__serve_settle(session);
     }
     watch_transport(&watch, session, to_read | to_write);
     uint64_t begun_us = smux_now_us();
