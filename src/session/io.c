@@ -124,7 +124,7 @@ static void io_post(smux_session *session)
     if (reader != NULL &&
         smux_estream_post(session->engine, next, reader->buf, reader->size) == SMUX_OK) {
         session->posted = reader;
-        smux__waiters_note_regular(session, reader->stream);
+        smux__role_note_regular(session, reader->stream);
     }
 }
 
@@ -355,7 +355,7 @@ static bool io_may_flush(const smux_session *session, const struct smux__waiter 
 static bool io_leaves_rest(smux_session *session, const struct smux__waiter *self)
 {
     return self->kind != SMUX__WAIT_WRITE && smux_engine_version(session->engine) == 1 &&
-           smux__io_can_send(session) && smux__waiters_find_sender(session);
+           smux__io_can_send(session) && smux__role_find_sender(session);
 }
 
 bool smux__io_flush(smux_session *session, struct smux__waiter *self)

@@ -182,7 +182,7 @@ static void serve_plan(smux_session *session)
     } else if (served->trust < MAX_TRUST) {
         served->trust++;
     }
-    served->lease_told = smux__waiters_are_leased(session) || (served->lease_told && active);
+    served->lease_told = smux__role_is_leased(session) || (served->lease_told && active);
     if (serve_must_look(session) || served->lease_told || served->owed > served->told) {
         smux__agenda_attend(session);
     } else if (!active) {
@@ -200,7 +200,7 @@ void smux__serve_session(smux_session *session, uint32_t events, bool of_writer)
     smux__session_lock(session);
     session->starved = false;
     smux__pace_look(&session->pace);
-    smux__waiters_drop_late_heirs(session);
+    smux__role_drop_late_heirs(session);
     if (events != 0) {
         serve_events(session, events, of_writer);
     }
@@ -212,7 +212,7 @@ void smux__serve_session(smux_session *session, uint32_t events, bool of_writer)
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);
     }
-    smux__waiters_find_heir(session);
+    smux__role_find_heir(session);
     serve_plan(session);
     smux__session_unlock(session);
 }

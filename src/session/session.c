@@ -69,7 +69,7 @@ void smux__session_leave(smux_session *session, enum smux__haste haste)
     if (session->send_failed && !session->ended && session->receiver == NULL) {
         smux__io_give_up(session);
     }
-    smux__waiters_find_heir(session);
+    smux__role_find_heir(session);
     smux__serve_settle(session);
     session->callers--;
     bool last = session->callers == 0 && session->handles == 0;

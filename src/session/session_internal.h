@@ -7,7 +7,8 @@
  *   stream.c      life of a stream, reading, properties
  *   write.c       writing
  *   pace.c        small writes: when their output leaves
- *   wait.c        blocked calls: who sleeps, who does the I/O meanwhile
+ *   wait.c        blocked calls: they sleep, or do the I/O meanwhile
+ *   role.c        who receives and who sends next: leases, heirs
  *   io.c          transport <-> engine
  *   row.c         a writer in the middle of its turn is awaited
  *   spin.c        who looks again instead of sleeping, who lets others run
@@ -92,6 +93,11 @@ struct smux__waiter {
     size_t got;                /* bytes received into buf, past the queue of the stream */
     struct smux__event *event; /* of its thread, while it sleeps */
 };
+
+static inline struct smux__waiter *smux__waiter_of_sleeper(struct smux__node *node)
+{
+    return SMUX__OBJECT(node, struct smux__waiter, sleeper);
+}
 
 /* Stands for a role owner that cannot be woken, as it will be back in a moment. */
 extern struct smux__waiter smux__somebody;
@@ -335,29 +341,41 @@ void smux__waiters_fire_readers(smux_session *session, const smux_stream *stream
 /* Wakes all blocked calls of a session. */
 void smux__waiters_fire_all(smux_session *session);
 
-/* Tells whether the reader of a stream has gone with the receiver's role for a moment; forgets a
- * lease that is over. */
-bool smux__waiters_are_leased(smux_session *session);
-
-/* Notes whose reader gets data, and that a stream has no reader any more. */
-void smux__waiters_note_regular(smux_session *session, const smux_stream *stream);
-void smux__waiters_forget_regular(smux_session *session, const smux_stream *stream);
-
 /* Tells whether those that sleep wait for new streams only. */
 bool smux__waiters_only_accept(const smux_session *session);
 
+/* The first writer of a stream, whose turn it is; NULL if none waits. */
+struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream);
+
+/* --- role.c -------------------------------------------------------------------------------- */
+
+/* Takes what is free and of use, and drops what is of no use any more. */
+void smux__role_choose(struct smux__waiter *waiter);
+
+/* The receiver works for the reader of another stream alone: leaves the role to that one, which need
+ * not be woken by it any more. It may have taken what it was told of and sleep again already. */
+void smux__role_hand_on(struct smux__waiter *waiter);
+
+/* Leaves all roles. The reader that all data is for may keep the receiver's as a lease. */
+void smux__role_leave(struct smux__waiter *waiter);
+
+/* Tells whether the reader of a stream has gone with the receiver's role for a moment; forgets a
+ * lease that is over. */
+bool smux__role_is_leased(smux_session *session);
+
+/* Notes whose reader gets data, and that a stream has no reader any more. */
+void smux__role_note_regular(smux_session *session, const smux_stream *stream);
+void smux__role_forget_regular(smux_session *session, const smux_stream *stream);
+
 /* Wakes somebody to receive, if nobody does, nobody will at once, and somebody sleeps. */
-void smux__waiters_find_heir(smux_session *session);
+void smux__role_find_heir(smux_session *session);
 
 /* Waits no longer for heirs that were woken some milliseconds ago and have not come: they may not get a
  * processor. */
-void smux__waiters_drop_late_heirs(smux_session *session);
+void smux__role_drop_late_heirs(smux_session *session);
 
 /* Wakes a writer to send what is left, unless one is on its way already. False if none sleeps. */
-bool smux__waiters_find_sender(smux_session *session);
-
-/* The first writer of a stream, whose turn it is; NULL if none waits. */
-struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream);
+bool smux__role_find_sender(smux_session *session);
 
 /* --- io.c ---------------------------------------------------------------------------------- */
 

@@ -67,7 +67,7 @@ void smux_stream_close(smux_stream *stream)
     }
     smux_session *session = smux__stream_enter(stream);
     stream->closed = 1;
-    smux__waiters_forget_regular(session, stream);
+    smux__role_forget_regular(session, stream);
     if (stream->callers > 1) { /* the last of them closes it in the engine */
         (void)smux_estream_shutdown(session->engine, smux__stream_engine(stream));
         stream_fire_all(session, stream);

@@ -11,7 +11,6 @@
 
 #include <smux/transport.h>
 
-#include <assert.h>
 #include <string.h>
 
 struct smux__waiter smux__somebody; /* no writer */
@@ -21,16 +20,6 @@ static struct smux__waiter *waiter_of_peer(struct smux__node *node)
     return SMUX__OBJECT(node, struct smux__waiter, peer);
 }
 
-static struct smux__waiter *waiter_of_sleeper(struct smux__node *node)
-{
-    return SMUX__OBJECT(node, struct smux__waiter, sleeper);
-}
-
-static struct smux__waiter *waiter_of_idle(struct smux__node *node)
-{
-    return SMUX__OBJECT(node, struct smux__waiter, idle);
-}
-
 /* The list that a waiter waits in; a drainer is alone. */
 static struct smux__node **waiter_list(struct smux__waiter *waiter)
 {
@@ -38,6 +27,42 @@ static struct smux__node **waiter_list(struct smux__waiter *waiter)
         return &waiter->stream->waiters;
     }
     return waiter->kind == SMUX__WAIT_ACCEPT ? &waiter->session->accepters : NULL;
+}
+
+/* --- those that wait ----------------------------------------------------------------------- */
+
+struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream)
+{
+    for (struct smux__node *node = stream->waiters; node != NULL;
+         node = smux__ring_next(stream->waiters, node)) {
+        if (waiter_of_peer(node)->kind == SMUX__WAIT_WRITE) {
+            return waiter_of_peer(node);
+        }
+    }
+    return NULL;
+}
+
+struct smux__waiter *smux__waiters_first_reader(const smux_stream *stream)
+{
+    for (struct smux__node *node = stream->waiters; node != NULL;
+         node = smux__ring_next(stream->waiters, node)) {
+        struct smux__waiter *waiter = waiter_of_peer(node);
+        if (waiter->kind == SMUX__WAIT_READ && waiter->buf != NULL) {
+            return waiter->got == 0 ? waiter : NULL;
+        }
+    }
+    return NULL;
+}
+
+bool smux__waiters_only_accept(const smux_session *session)
+{
+    for (struct smux__node *node = session->sleepers; node != NULL;
+         node = smux__ring_next(session->sleepers, node)) {
+        if (smux__waiter_of_sleeper(node)->kind != SMUX__WAIT_ACCEPT) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* --- waking -------------------------------------------------------------------------------- */
@@ -88,7 +113,7 @@ void smux__waiters_fire(smux_session *session, struct smux__node *head, enum smu
 void smux__waiters_fire_readers(smux_session *session, const smux_stream *stream)
 {
     if (smux__waiters_first_reader(stream) != NULL) {
-        smux__waiters_note_regular(session, stream);
+        smux__role_note_regular(session, stream);
     }
     smux__waiters_fire(session, stream->waiters, SMUX__WAIT_READ);
 }
@@ -97,203 +122,11 @@ void smux__waiters_fire_readers(smux_session *session, const smux_stream *stream
 void smux__waiters_fire_all(smux_session *session)
 {
     while (session->sleepers != NULL) {
-        smux__waiter_fire(session, waiter_of_sleeper(session->sleepers));
+        smux__waiter_fire(session, smux__waiter_of_sleeper(session->sleepers));
     }
     smux__waiter_fire(session, session->receiver);
     smux__waiter_fire(session, session->sender);
     smux__waiter_fire(session, session->drainer);
-}
-
-/* --- leases -------------------------------------------------------------------------------- */
-
-#define LEASE_US 1000
-/* So many times in a row, and what comes is likely to be for this reader. */
-#define REGULAR_READS 8
-/* A run of so many lets one expect that the next one is no shorter: the peer lets streams take long
- * turns. Few are what one message makes that comes in pieces. */
-#define LONG_RUN 6
-
-static void lease_begin(smux_session *session)
-{
-    session->leased = session->regular;
-    session->leased_until_us = smux_now_us() + LEASE_US;
-}
-
-bool smux__waiters_are_leased(smux_session *session)
-{
-    if (session->leased != NULL && smux_now_us() >= session->leased_until_us) {
-        session->leased = NULL;
-    }
-    return session->leased != NULL;
-}
-
-void smux__waiters_note_regular(smux_session *session, const smux_stream *stream)
-{
-    if (stream->closed) { /* its reader is about to leave, and perhaps the last to use it */
-        return;
-    }
-    if (session->regular != stream) {
-        session->last_run = session->regular_reads;
-        session->regular_reads = 0;
-    }
-    session->regular_reads++;
-    session->regular = stream;
-    session->regular_told = true;
-}
-
-void smux__waiters_forget_regular(smux_session *session, const smux_stream *stream)
-{
-    if (session->regular == stream) {
-        session->regular = NULL;
-        session->regular_reads = 0;
-    }
-    if (session->leased == stream) {
-        session->leased = NULL;
-    }
-}
-
-/* What comes next is for the reader that was told last, as far as one knows. */
-static bool waiters_expect_regular(const smux_session *session)
-{
-    smux_estream *next = smux_engine_recv_stream(session->engine);
-    bool in_long_run = session->regular != NULL && session->last_run >= LONG_RUN;
-
-    if (next != NULL) {
-        in_long_run = in_long_run && smux_estream_user(next) == session->regular;
-    } else {
-        in_long_run = in_long_run && session->regular_reads < session->last_run;
-    }
-    return in_long_run || session->regular_reads >= REGULAR_READS;
-}
-
-static bool waiter_is_regular(const struct smux__waiter *waiter)
-{
-    const smux_session *session = waiter->session;
-
-    return waiter->kind == SMUX__WAIT_READ && waiter->stream == session->regular &&
-           waiters_expect_regular(session);
-}
-
-/* --- heirs --------------------------------------------------------------------------------- */
-
-/* Who was woken comes within some 100 us, unless the processors are busy. */
-#define HEIR_US 4000
-
-static void waiters_set_heir(smux_session *session, struct smux__waiter *waiter)
-{
-    session->heir = waiter;
-    session->heir_due_us = smux_now_us() + HEIR_US;
-    smux__waiter_fire(session, waiter);
-}
-
-void smux__waiters_drop_late_heirs(smux_session *session)
-{
-    uint64_t now_us = smux_now_us();
-
-    if (now_us >= session->heir_due_us) {
-        session->heir = NULL;
-    }
-    if (now_us >= session->send_heir_due_us) {
-        session->send_heir = NULL;
-    }
-}
-
-bool smux__waiters_only_accept(const smux_session *session)
-{
-    for (struct smux__node *node = session->sleepers; node != NULL;
-         node = smux__ring_next(session->sleepers, node)) {
-        if (waiter_of_sleeper(node)->kind != SMUX__WAIT_ACCEPT) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* In a long run the reader whose data comes next, if it sleeps: nobody else need be woken for that. */
-static struct smux__waiter *waiters_choose_heir(const smux_session *session)
-{
-    smux_estream *next = smux_engine_recv_stream(session->engine);
-    struct smux__waiter *reader = NULL;
-
-    if (next != NULL && session->last_run >= LONG_RUN) {
-        reader = smux__waiters_first_reader(smux_estream_user(next));
-    }
-    return reader != NULL && reader->sleeping ? reader : waiter_of_sleeper(session->sleepers);
-}
-
-void smux__waiters_find_heir(smux_session *session)
-{
-    if (session->receiver != NULL || session->heir != NULL || session->sleepers == NULL ||
-        !smux__io_can_receive(session) || smux__waiters_are_leased(session)) {
-        return;
-    }
-    waiters_set_heir(session, waiters_choose_heir(session));
-}
-
-/* The receiver works for the reader of another stream alone: leaves the role to that one, which need
- * not be woken by it any more. It may have taken what it was told of and sleep again already. */
-static void waiter_give_lease(struct smux__waiter *waiter)
-{
-    smux_session *session = waiter->session;
-
-    if (session->receiver == waiter && !waiter->fired && session->regular_told &&
-        waiters_expect_regular(session) && waiter->stream != session->regular) {
-        struct smux__waiter *reader = smux__waiters_first_reader(session->regular);
-
-        session->receiver = NULL;
-        if (reader != NULL && reader->sleeping) {
-            waiters_set_heir(session, reader);
-        } else {
-            lease_begin(session);
-        }
-    }
-}
-
-/* A writer that waits for others to send, perhaps as the one who receives. */
-static struct smux__waiter *waiters_idle_writer(const smux_session *session)
-{
-    struct smux__waiter *receiver = session->receiver;
-
-    if (session->idle_writers != NULL) {
-        return waiter_of_idle(session->idle_writers);
-    }
-    return receiver != NULL && receiver->kind == SMUX__WAIT_WRITE && receiver->polling &&
-                   receiver->alarm != NULL
-               ? receiver
-               : NULL;
-}
-
-bool smux__waiters_find_sender(smux_session *session)
-{
-    if (session->send_heir == NULL) {
-        session->send_heir = waiters_idle_writer(session);
-        session->send_heir_due_us = smux_now_us() + HEIR_US;
-        smux__waiter_fire(session, session->send_heir);
-    }
-    return session->send_heir != NULL;
-}
-
-struct smux__waiter *smux__waiters_first_writer(const smux_stream *stream)
-{
-    for (struct smux__node *node = stream->waiters; node != NULL;
-         node = smux__ring_next(stream->waiters, node)) {
-        if (waiter_of_peer(node)->kind == SMUX__WAIT_WRITE) {
-            return waiter_of_peer(node);
-        }
-    }
-    return NULL;
-}
-
-struct smux__waiter *smux__waiters_first_reader(const smux_stream *stream)
-{
-    for (struct smux__node *node = stream->waiters; node != NULL;
-         node = smux__ring_next(stream->waiters, node)) {
-        struct smux__waiter *waiter = waiter_of_peer(node);
-        if (waiter->kind == SMUX__WAIT_READ && waiter->buf != NULL) {
-            return waiter->got == 0 ? waiter : NULL;
-        }
-    }
-    return NULL;
 }
 
 /* --- beginning and end --------------------------------------------------------------------- */
@@ -317,24 +150,6 @@ void smux__waiter_begin(struct smux__waiter *waiter, smux_session *session, smux
     }
 }
 
-static void waiter_leave_roles(struct smux__waiter *waiter)
-{
-    smux_session *session = waiter->session;
-
-    if (session->receiver == waiter) {
-        session->receiver = NULL;
-    }
-    if (session->sender == waiter) {
-        session->sender = NULL;
-    }
-    if (session->heir == waiter) {
-        session->heir = NULL;
-    }
-    if (session->send_heir == waiter) {
-        session->send_heir = NULL;
-    }
-}
-
 void smux__waiter_end(struct smux__waiter *waiter)
 {
     smux_session *session = waiter->session;
@@ -347,13 +162,9 @@ void smux__waiter_end(struct smux__waiter *waiter)
         smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
     }
     session->n_waiters--; /* NOLINT(clang-analyzer-core.NullDereference): as above */
-    if (waiter_is_regular(waiter) &&
-        (session->receiver == waiter || session->leased == waiter->stream)) {
-        lease_begin(session);
-    }
-    waiter_leave_roles(waiter);
+    smux__role_leave(waiter);
     smux__alarm_return(waiter->alarm);
-    smux__waiters_find_heir(session);
+    smux__role_find_heir(session);
 }
 
 /* --- sleeping ------------------------------------------------------------------------------ */
@@ -365,7 +176,7 @@ bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us)
     waiter->event = smux__event_mine();
     smux__ring_append(&session->sleepers, &waiter->sleeper);
     waiter->sleeping = true;
-    smux__waiters_find_heir(session); /* the role may have become free without notice */
+    smux__role_find_heir(session); /* the role may have become free without notice */
     smux__serve_settle(session);
     smux__session_unlock(session);
     bool in_time = smux__event_wait(waiter->event, deadline_us);
@@ -382,30 +193,6 @@ bool smux__waiter_sleep(struct smux__waiter *waiter, uint64_t deadline_us)
 static bool waiter_has_role(const struct smux__waiter *waiter)
 {
     return waiter->session->receiver == waiter || waiter->session->sender == waiter;
-}
-
-/* Takes what is free and of use, and drops what is of no use any more. */
-static void waiter_choose_roles(struct smux__waiter *waiter)
-{
-    smux_session *session = waiter->session;
-    bool can_receive = smux__io_can_receive(session);
-    bool blocked = smux__io_is_blocked(session);
-
-    if (session->heir == waiter) {
-        session->heir = NULL;
-    }
-    if (session->receiver == NULL && can_receive &&
-        (waiter->stream == session->leased || !smux__waiters_are_leased(session))) {
-        session->receiver = waiter;
-        session->leased = NULL;
-    } else if (session->receiver == waiter && !can_receive) {
-        session->receiver = NULL;
-    }
-    if (session->sender == NULL && session->send_heir == NULL && blocked) {
-        session->sender = waiter;
-    } else if (session->sender == waiter && !blocked) {
-        session->sender = NULL;
-    }
 }
 
 /* What poll(2) is to watch: descriptors of the transport and the alarm. */
@@ -655,7 +442,7 @@ static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool 
     }
     if (moved) {
         (void)smux__io_flush(session, waiter); /* window updates, mostly */
-        waiter_give_lease(waiter);
+        smux__role_hand_on(waiter);
         return;
     }
     if (!late && !waiter->fired && waiter_has_role(waiter)) {
@@ -711,7 +498,7 @@ int smux__waiter_wait(struct smux__waiter *waiter, uint64_t deadline_us)
         if (waiter->fired) {
             continue;
         }
-        waiter_choose_roles(waiter);
+        smux__role_choose(waiter);
         if (waiter_has_role(waiter)) {
             waiter_work(waiter, deadline_us, late);
         } else if (waiter_is_last_to_notice(session)) {

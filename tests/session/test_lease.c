@@ -1,5 +1,5 @@
 /*
- * The reader that all data is for keeps the receiver's role while away with some (wait.c). When it does
+ * The reader that all data is for keeps the receiver's role while away with some (role.c). When it does
  * not come back, the others must not notice.
  *
  * ctest-timeout: 60
