@@ -9,6 +9,7 @@
  *   pace.c        small writes: when their output leaves
  *   wait.c        blocked calls: they sleep, or do the I/O meanwhile
  *   role.c        who receives and who sends next: leases, heirs
+ *   poll.c        waiting for the transport
  *   io.c          transport <-> engine
  *   row.c         a writer in the middle of its turn is awaited
  *   spin.c        who looks again instead of sleeping, who lets others run
@@ -376,6 +377,12 @@ void smux__role_drop_late_heirs(smux_session *session);
 
 /* Wakes a writer to send what is left, unless one is on its way already. False if none sleeps. */
 bool smux__role_find_sender(smux_session *session);
+
+/* --- poll.c -------------------------------------------------------------------------------- */
+
+/* Waits for the transport as the roles of the waiter demand, and not beyond the deadline of the engine
+ * or this one. */
+void smux__poll_transport(struct smux__waiter *waiter, uint64_t deadline_us);
 
 /* --- io.c ---------------------------------------------------------------------------------- */
 
