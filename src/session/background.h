@@ -10,6 +10,7 @@
 #ifndef SMUX__BACKGROUND_H
 #define SMUX__BACKGROUND_H
 
+#include "registry.h"
 #include "session_internal.h"
 
 #include "../transport/bell.h"

@@ -1,8 +1,9 @@
 /*
  * life.c - when there is a background: from the first session of a process to the last.
  *
- * A session joins before its descriptors are watched, and is removed when no call can use it any more;
- * the thread may be serving it just then. Without sessions it has neither thread, descriptors nor memory.
+ * A session joins before its descriptors are watched, and is removed when no call can use it any
+ * more; the thread may be serving it just then. Without sessions there is neither thread nor descriptor
+ * nor memory.
  */
 #define _GNU_SOURCE 1 /* epoll */
 

@@ -15,7 +15,7 @@
  *   spin.c        who looks again instead of sleeping, who lets others run
  *   background.c  the thread that serves sessions nobody waits on, and the timers
  *   serve.c       what it does for one of them, and what is left to it
- *   watch.c       descriptors that it watches
+ *   watch.c       the descriptors that it watches
  *   agenda.c      what it has to do, and when
  *   life.c        when there is one
  *
@@ -56,7 +56,6 @@
 
 #include "heap.h"
 #include "port.h"
-#include "registry.h"
 #include "ring.h"
 
 #include <smux/engine.h>
@@ -132,7 +131,7 @@ static inline smux_estream *smux__stream_engine(const smux_stream *stream)
 /* Threads to be woken when the lock is released. */
 #define SMUX__WAKES 16
 
-/* What the background knows of a session, see background.c. */
+/* What the background knows of a session, see serve.c. */
 struct smux__served {
     struct smux__timed timer; /* registered deadline; changed with both locks held */
     struct smux__node node;   /* in one of the two lists of those to be looked at */
