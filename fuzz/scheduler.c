@@ -162,16 +162,27 @@ static void model_sent(struct model *m, struct model_stream *s, int64_t len)
     }
 }
 
+/* A stream keeps no more than a quantum. */
+static void cut_credit(const struct model *m, struct model_stream *s)
+{
+    s->deficit = s->deficit < quantum(m, s) ? s->deficit : quantum(m, s);
+}
+
 static void model_set(struct model *m, struct model_stream *s, unsigned class, unsigned weight)
 {
+    if (class == s->class && weight == s->weight) {
+        return;
+    }
     if (class != s->class || !s->in || s->fresh) {
         settle(m, s);
     }
     s->weight = weight;
-    s->deficit = s->deficit < quantum(m, s) ? s->deficit : quantum(m, s);
+    cut_credit(m, s);
     if (class != s->class) {
         s->class = class;
         s->round = m->classes[class].round;
+        s->waited = false;
+        cut_credit(m, s);
         if (s->in) {
             model_join(m, s);
         }
@@ -305,7 +316,7 @@ static void set(struct model *m, unsigned i, unsigned class, unsigned weight)
 
     smux__scheduler_set(&m->real, &m->real_streams[i], class, weight);
     model_set(m, s, class, weight);
-    if (changes) { /* saying the same again wins nothing */
+    if (changes) { /* saying the same again changes nothing */
         restart(m, i);
     }
 }

@@ -165,35 +165,51 @@ struct smux_estream *smux__scheduler_pass_turns(const struct smux__scheduler *sc
     return stream;
 }
 
-void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream *stream,
-                         unsigned priority, unsigned weight)
+/* It keeps no more than a quantum where it is now. */
+static void cut_credit(const struct smux__class *class, struct smux_estream *stream)
 {
-    bool joined = smux__stream_is(stream, STREAM_IN_DATA);
-
-    struct smux__class *class = smux__scheduler_class(scheduler, stream);
-
-    bool moves = priority != stream->priority;
-
-    if (moves || !joined || smux__stream_is(stream, STREAM_IN_FRESH)) {
-        /* One that waits gets it in its turn, after those before it. */
-        settle_credit(class, stream);
-    }
-    if (joined && moves) {
-        smux__scheduler_leave(scheduler, stream);
-    }
-    stream->weight_less_1 = (weight - 1) & WEIGHT_MASK;
     if (stream->deficit > quantum(class, stream)) {
         stream->deficit = quantum(class, stream);
     }
-    if (!moves) {
-        return;
+}
+
+/* The credit of a stream moves along and is not doubled. */
+static void move(struct smux__scheduler *scheduler, struct smux_estream *stream, unsigned priority)
+{
+    bool joined = smux__stream_is(stream, STREAM_IN_DATA);
+
+    if (joined) {
+        smux__scheduler_leave(scheduler, stream);
     }
     stream->priority = priority & PRIORITY_MASK;
     stream->flags &= ~(uint32_t)STREAM_RANKED;
     stream->flags |= priority != SMUX_PRIORITY_DEFAULT ? STREAM_RANKED : 0;
-    /* Its credit moves along and is not doubled. */
-    stream->round = smux__scheduler_class(scheduler, stream)->round % SMUX__ROUNDS;
+    struct smux__class *class = smux__scheduler_class(scheduler, stream);
+    stream->round = class->round % SMUX__ROUNDS;
+    stream->waited = 0; /* it is in no turn of that class */
+    cut_credit(class, stream);
     if (joined) {
         smux__scheduler_join(scheduler, stream);
+    }
+}
+
+void smux__scheduler_set(struct smux__scheduler *scheduler, struct smux_estream *stream,
+                         unsigned priority, unsigned weight)
+{
+    struct smux__class *class = smux__scheduler_class(scheduler, stream);
+    bool moves = priority != stream->priority;
+    bool waits =
+        smux__stream_is(stream, STREAM_IN_DATA) && !smux__stream_is(stream, STREAM_IN_FRESH);
+
+    if (!moves && weight == stream->weight_less_1 + 1u) {
+        return;
+    }
+    if (moves || !waits) { /* one that waits gets it in its turn, after those before it */
+        settle_credit(class, stream);
+    }
+    stream->weight_less_1 = (weight - 1) & WEIGHT_MASK;
+    cut_credit(class, stream);
+    if (moves) {
+        move(scheduler, stream, priority);
     }
 }

@@ -241,12 +241,13 @@ int smux_engine_tick(smux_engine *e, uint64_t now_us)
         smux__engine_end_by(e, SMUX_LIMIT_ENDED_KEEPALIVE, SMUX_ETIMEDOUT, NULL);
     } else if (e->now_us >= frame_at(e)) {
         smux__engine_end_by(e, SMUX_LIMIT_ENDED_FRAME, SMUX_ETIMEDOUT,
-               "a frame did not arrive completely in time");
+                            "a frame did not arrive completely in time");
     } else if (e->now_us >= send_stall_at(e)) {
-        smux__engine_end_by(e, SMUX_LIMIT_ENDED_SEND_STALL, SMUX_ETIMEDOUT, "the peer takes no data");
+        smux__engine_end_by(e, SMUX_LIMIT_ENDED_SEND_STALL, SMUX_ETIMEDOUT,
+                            "the peer takes no data");
     } else if (e->now_us >= idle_at(e)) {
         smux__engine_end_by(e, SMUX_LIMIT_ENDED_IDLE, SMUX_ECLOSED,
-               "no streams for longer than idle_timeout_ms");
+                            "no streams for longer than idle_timeout_ms");
     }
     if (e->now_us >= stall_at(e)) {
         abort_largest(e);

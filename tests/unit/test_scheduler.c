@@ -392,6 +392,40 @@ START_TEST(a_stream_that_was_idle_goes_before_a_long_turn)
 }
 END_TEST
 
+/* In the class that it moves to, nobody has long turns; nor has one that was made meanwhile. */
+START_TEST(credit_of_a_long_turn_does_not_move_along)
+{
+    start_many(MANY);
+    (void)next_turn();
+    unsigned who = send_one(FRAME);
+    make(MANY);
+    set(MANY, SMUX_PRIORITY_MAX, SMUX_WEIGHT_DEFAULT);
+    set(who, SMUX_PRIORITY_MAX, SMUX_WEIGHT_DEFAULT);
+    join(MANY);
+    for (unsigned i = 0; i < 3 * LONG_TURN / FRAME; i++) {
+        ck_assert_uint_eq(next_turn(), 1);
+    }
+}
+END_TEST
+
+/* As who sets both anew with each request does. Of two turns, as it was away when a round ended. */
+START_TEST(to_say_the_same_again_changes_nothing)
+{
+    start_many(MANY);
+    (void)next_turn();
+    unsigned who = send_one(FRAME);
+    leave(who);
+    while (streams[who].round == scheduler.classes[SMUX_PRIORITY_DEFAULT].round % SMUX__ROUNDS) {
+        send_one(FRAME);
+    }
+    join(who);
+    int32_t credit = streams[who].deficit;
+    ck_assert_int_gt(credit, LONG_TURN);
+    set(who, SMUX_PRIORITY_DEFAULT, SMUX_WEIGHT_DEFAULT);
+    ck_assert_int_eq(streams[who].deficit, credit);
+}
+END_TEST
+
 /* They run empty after each frame; some are back at once, others when another has sent a frame, which
  * may be in the next round. */
 START_TEST(long_turns_are_fair)
@@ -441,6 +475,8 @@ int main(void)
     tcase_add_test(tc, turns_are_long_while_streams_are_many);
     tcase_add_test(tc, a_long_turn_goes_on_where_it_was);
     tcase_add_test(tc, a_stream_that_was_idle_goes_before_a_long_turn);
+    tcase_add_test(tc, credit_of_a_long_turn_does_not_move_along);
+    tcase_add_test(tc, to_say_the_same_again_changes_nothing);
     tcase_add_test(tc, long_turns_are_fair);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
