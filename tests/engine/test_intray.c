@@ -194,19 +194,41 @@ START_TEST(BKT_2_a_part_that_is_left_unread_takes_no_more_and_gives_way)
 }
 END_TEST
 
+static void expect_news_in_order(struct wire *w, smux_estream *const streams[STREAMS])
+{
+    unsigned events = 0;
+
+    for (unsigned i = 0; i < STREAMS; i++) {
+        ck_assert_ptr_eq(smux_engine_next_ready(w->engine, &events), streams[i]);
+        ck_assert_uint_eq(events, SMUX_EVENT_READABLE | SMUX_EVENT_WRITABLE);
+    }
+    ck_assert_ptr_null(smux_engine_next_ready(w->engine, &events));
+}
+
 START_TEST(frames_of_several_streams_are_news_in_their_order)
 {
     smux_estream *streams[STREAMS];
     struct wire w;
-    unsigned events = 0;
 
     start(&w, 2, _i, streams);
     feed_run(&w, PIECE);
-    for (unsigned i = 0; i < STREAMS; i++) {
-        ck_assert_ptr_eq(smux_engine_next_ready(w.engine, &events), streams[i]);
-        ck_assert_uint_eq(events, SMUX_EVENT_READABLE | SMUX_EVENT_WRITABLE);
+    expect_news_in_order(&w, streams);
+    wire_stop(&w);
+}
+END_TEST
+
+START_TEST(news_that_come_later_stand_behind_those_of_a_run)
+{
+    smux_estream *streams[STREAMS];
+    struct wire w;
+
+    start(&w, 2, _i, streams);
+    for (unsigned i = 0; i < STREAMS - 1; i++) {
+        wire_put_psh(&w, id_of(i), PIECE);
     }
-    ck_assert_ptr_null(smux_engine_next_ready(w.engine, &events));
+    wire_push(&w);
+    wire_psh(&w, id_of(STREAMS - 1), PIECE);
+    expect_news_in_order(&w, streams);
     wire_stop(&w);
 }
 END_TEST
@@ -614,6 +636,7 @@ int main(void)
     add_every_split(tc, BKT_2_a_quiet_session_does_not_keep_the_memory_of_all_for_one);
     tcase_add_test(tc, BKT_2_a_part_that_is_left_unread_takes_no_more_and_gives_way);
     add_every_split(tc, frames_of_several_streams_are_news_in_their_order);
+    add_every_split(tc, news_that_come_later_stand_behind_those_of_a_run);
     add_every_split(tc, a_stream_that_is_closed_takes_only_its_own_news_along);
     add_every_split(tc, more_for_a_stream_stands_behind_what_it_has);
     add_every_split(tc, a_small_frame_is_read_bit_by_bit);
