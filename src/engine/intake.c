@@ -140,7 +140,9 @@ static bool expects_header(const smux_engine *e)
 {
     const struct smux__decoder *d = &e->decoder;
 
-    return d->head_len < SMUX__HEADER_LEN && d->body_left == e->intake.direct_len;
+    assert(d->head_len <
+           SMUX__HEADER_LEN); /* of other frames than PSH more follow, but small ones */
+    return d->body_left == e->intake.direct_len;
 }
 
 /* How much to read behind the payload that has its place already. */
@@ -260,7 +262,9 @@ static bool adopt(smux_engine *e, struct smux__chunk *chunk)
     struct smux_estream *target = d->target;
     uint32_t len = chunk->end - chunk->begin;
 
-    if (target == NULL || len < DIRECT_MIN || len > d->body_left || chunk->begin != 0 ||
+    assert(target == NULL ||
+           chunk->begin == 0); /* else the bytes before were of the payload, too */
+    if (target == NULL || len < DIRECT_MIN || len > d->body_left ||
         chunk->size_class != smux__chunk_class(d->body_left) || e->post.stream == target ||
         has_room(target, d->body_left) || !smux__stream_engage(e, target)) {
         return false;

@@ -89,8 +89,7 @@ void smux__turn_adapt(smux_engine *e, size_t len)
 void smux__turn_begin_row(smux_engine *e, struct smux_estream *stream)
 {
     if (stream->deficit > 0 && stream->traffic->out.len == 0 &&
-        smux__stream_is(stream, STREAM_LENT) && e->outbox.len >= ROW_MIN &&
-        smux__send_room(e, stream) >= ROW_MIN) {
+        smux__stream_is(stream, STREAM_LENT) && e->outbox.len >= ROW_MIN) {
         e->in_turn = stream;
         e->row_ends_at = e->stats.wire_out;
     }
@@ -111,8 +110,7 @@ smux_estream *smux_engine_send_stream(const smux_engine *e)
     const uint32_t moves = STREAM_FIN_WANTED | STREAM_LENT | STREAM_IN_DATA;
     struct smux_estream *stream = e->in_turn;
     bool waits = smux__turn_row_is_open(e) && e->outbox.len == 0 && e->error == SMUX_OK &&
-                 (stream->flags & (open | moves)) == open && stream->error == SMUX_OK &&
-                 !others_are_urgent(e, stream);
+                 (stream->flags & (open | moves)) == open && !others_are_urgent(e, stream);
 
     return waits ? stream : NULL;
 }

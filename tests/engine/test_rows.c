@@ -14,6 +14,8 @@
 #define IDLE MANY /* one more, which has nothing to send as a rule */
 #define LOAN 131072u
 #define TURN 1048576u
+/* Nothing of this takes so long. */
+#define QUIET_MS 20000u
 
 /* An engine whose transport takes all, so many bytes a microsecond. */
 struct load {
@@ -85,7 +87,8 @@ static void start(struct load *load, unsigned version, unsigned busy, uint64_t r
 
     smux_config_init(&config);
     config.version = version;
-    config.keepalive_interval_ms = SMUX_OFF;
+    config.keepalive_interval_ms = QUIET_MS;
+    config.max_remote_streams = 1;
     *load = (struct load){.busy = busy, .rate = rate, .now_us = 1000000};
     ck_assert_int_eq(smux_engine_new(SMUX_CLIENT, &config, 0, load->now_us, &load->engine),
                      SMUX_OK);
@@ -348,6 +351,36 @@ static void end_session(struct load *load, unsigned who)
     smux_engine_fail(load->engine, SMUX_EIO, "of a test");
 }
 
+static void let_pass(struct load *load, uint64_t ms)
+{
+    load->now_us += ms * 1000;
+    ck_assert_int_eq(smux_engine_tick(load->engine, load->now_us), SMUX_OK);
+}
+
+static void be_quiet(struct load *load, unsigned who)
+{
+    (void)who;
+    let_pass(load, QUIET_MS);
+}
+
+/* The second stream that the peer opens is refused, when the guard is over. */
+static void refuse_one(struct load *load, unsigned who)
+{
+    uint8_t buf[2 * FRAME_HEADER];
+    size_t taken, len = put_syn(buf, 1, 2);
+
+    len += put_syn(buf + len, 1, 4);
+    ck_assert_int_eq(smux_engine_recv(load->engine, buf, len, load->now_us, &taken), SMUX_OK);
+    ck_assert_ptr_eq(smux_engine_send_stream(load->engine), load->streams[who]); /* not yet */
+    let_pass(load, 10);
+}
+
+static void end_input(struct load *load, unsigned who)
+{
+    (void)who;
+    smux_engine_recv_eof(load->engine, load->now_us);
+}
+
 static void write_more(struct load *load, unsigned who)
 {
     lend(load, who);
@@ -382,6 +415,9 @@ static const struct {
     {close_it, false},
     {abort_it, false},
     {end_session, false},
+    {be_quiet, false},
+    {refuse_one, false},
+    {end_input, false},
     {write_more, false},
 };
 
@@ -398,6 +434,25 @@ START_TEST(nobody_is_awaited_when_anything_is_urgent)
     } else {
         ck_assert_ptr_null(smux_engine_send_stream(load.engine));
     }
+    stop(&load);
+}
+END_TEST
+
+/* To wake its writer would cost more than to send it with what others have. */
+START_TEST(a_small_loan_is_not_awaited)
+{
+    struct load load;
+    size_t kept;
+
+    start(&load, 1, MANY, 4000);
+    unsigned who = await_row(&load);
+    smux_estream *stream = load.streams[who];
+    ck_assert_int_eq(smux_estream_reclaim(load.engine, stream, &kept), SMUX_OK);
+    ck_assert_int_eq(smux_estream_lend(load.engine, stream, memory, LOAN / 4), SMUX_OK);
+    (void)send_once(&load);
+    ck_assert_ptr_ne(smux_engine_send_stream(load.engine), stream);
+    ck_assert_uint_eq(next_frame(&load, &kept), who);
+    ck_assert(has_frame(&load)); /* of others */
     stop(&load);
 }
 END_TEST
@@ -462,6 +517,7 @@ int main(void)
     tcase_add_test(tc, turns_get_short_at_once_when_the_transport_takes_little);
     tcase_add_loop_test(tc, nobody_is_awaited_when_anything_is_urgent, 0,
                         (int)(sizeof acts / sizeof acts[0]));
+    tcase_add_test(tc, a_small_loan_is_not_awaited);
     tcase_add_loop_test(tc, what_is_urgent_goes_before_the_rest_of_a_turn, 0, 4);
     tcase_add_test(tc, sending_on_is_fair);
     suite_add_tcase(suite, tc);
