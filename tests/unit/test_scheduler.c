@@ -408,6 +408,31 @@ START_TEST(credit_of_a_long_turn_does_not_move_along)
 }
 END_TEST
 
+/* Both classes have long turns. It goes on with that of the old one in none. */
+START_TEST(a_stream_that_moves_is_in_no_turn_there)
+{
+    start_many(2 * MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        set(i, SMUX_PRIORITY_MAX, SMUX_WEIGHT_DEFAULT);
+    }
+    for (unsigned i = 0; i < 3 * MANY; i++) {
+        send_one(FRAME);
+    }
+    (void)next_turn();
+    unsigned who = send_one(FRAME);
+    ck_assert_uint_lt(who, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i != who) {
+            leave(i);
+        }
+    }
+    set(who, SMUX_PRIORITY_DEFAULT, SMUX_WEIGHT_DEFAULT);
+    ck_assert(scheduler.classes[SMUX_PRIORITY_DEFAULT].long_turns);
+    ck_assert((streams[who].flags & STREAM_IN_FRESH) != 0);
+    check_lists(MANY + 1);
+}
+END_TEST
+
 /* As who sets both anew with each request does. Of two turns, as it was away when a round ended. */
 START_TEST(to_say_the_same_again_changes_nothing)
 {
@@ -476,6 +501,7 @@ int main(void)
     tcase_add_test(tc, a_long_turn_goes_on_where_it_was);
     tcase_add_test(tc, a_stream_that_was_idle_goes_before_a_long_turn);
     tcase_add_test(tc, credit_of_a_long_turn_does_not_move_along);
+    tcase_add_test(tc, a_stream_that_moves_is_in_no_turn_there);
     tcase_add_test(tc, to_say_the_same_again_changes_nothing);
     tcase_add_test(tc, long_turns_are_fair);
     suite_add_tcase(suite, tc);
