@@ -1,23 +1,23 @@
 /*
  * core.h - the state of an engine, and what its parts offer each other.
  *
- *   engine.c    life, errors, the orderly end, events, statistics
- *   time.c      what is due when
- *   intake.c    where the transport reads to
- *   decoder.c   bytes in -> frames
- *   receive.c   what each received frame does
- *   stream.c    birth and end of streams
+ *   engine.c        life, errors, the orderly end, events, statistics
+ *   time.c          what is due when
+ *   intake.c        where the transport reads to
+ *   decoder.c       bytes in -> frames
+ *   receive.c       what each received frame does
+ *   stream.c        birth and end of streams
  *   stream_timer.c  their timers
- *   read.c      the application reads; credit for the peer
- *   tune.c      how large a window should be
- *   write.c     the application writes
- *   tray.c      small frames that a write lays out itself
- *   intray.c    small frames that came together and wait to be read
- *   send.c      what a stream may send, and the lists it waits in
- *   refusal.c   streams that were refused and wait to be told so
- *   scheduler.c who sends next
- *   turn.c      how much at once
- *   form.c      frames -> bytes out
+ *   read.c          the application reads; credit for the peer
+ *   tune.c          how large a window should be
+ *   write.c         the application writes
+ *   tray.c          small frames that a write lays out itself
+ *   intray.c        small frames that came together and wait to be read
+ *   send.c          what a stream may send, and the lists it waits in
+ *   refusal.c       streams that were refused and wait to be told so
+ *   scheduler.c     who sends next
+ *   turn.c          how much at once
+ *   form.c          frames -> bytes out
  */
 #ifndef SMUX__CORE_H
 #define SMUX__CORE_H
@@ -170,7 +170,7 @@ struct smux_engine {
     uint32_t n_unfinished; /* in the table, our FIN not formed */
     uint64_t send_queued;  /* bytes in all send queues and in the tray, loans excluded */
     uint64_t unread;       /* bytes sent on streams that the peer read nothing of yet */
-    int64_t credit;        /* sum of stream_credit() [BKT-7] */
+    int64_t credit;        /* sum of smux__stream_credit() [BKT-7] */
 
     struct smux__stream_list backlog;  /* by `ready` */
     struct smux__stream_list ready;    /* by `ready` */
@@ -710,11 +710,12 @@ void smux__turn_init(smux_engine *e);
 /* Learns from what the transport took of what it was offered. */
 void smux__turn_adapt(smux_engine *e, size_t len);
 
-/* The last frame of a stream, one of many, that is in the middle of a long turn may have been the end of a
- * loan. Told that the loan was sent, its writer comes back with more in a moment: a row. So what others
- * have is formed behind that: each of them would be woken for one loan, and not for a turn. */
+/* Begins a row if the last frame of a stream in a long turn was the end of a loan. Told that the loan was
+ * sent, its writer comes back with more in a moment. So what others have is formed behind that: each of
+ * them would be woken for one loan, and not for a turn. */
 void smux__turn_begin_row(smux_engine *e, struct smux_estream *stream);
 
+/* The same for any stream that has sent a frame. */
 static inline void smux__turn_note_row(smux_engine *e, struct smux_estream *stream)
 {
     if (smux__scheduler_class(&e->data, stream)->long_turns) {

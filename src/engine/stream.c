@@ -5,7 +5,6 @@
 
 #include "core.h"
 
-#include <stddef.h>
 #include <string.h>
 
 const struct smux__traffic smux__no_traffic;

@@ -5,8 +5,6 @@
  * more; the thread may be serving it just then. Without sessions there is neither thread nor descriptor
  * nor memory.
  */
-#define _GNU_SOURCE 1 /* epoll */
-
 #include "background.h"
 
 #include <sys/epoll.h>

@@ -166,9 +166,6 @@ void smux__poll_transport(struct smux__waiter *waiter, uint64_t deadline_us)
     if (waiter->alarm == NULL) {
         waiter->alarm = smux__alarm_borrow();
     }
-    if (session->row_until_us > 0) { /* which this waiter may have begun */
-        smux__serve_settle(session);
-    }
     poll_set_add_transport(&set, session, to_read | to_write);
     uint64_t begun_us = smux_now_us();
     unsigned ready = poll_unlocked(waiter, &set, poll_until(waiter, deadline_us));

@@ -137,17 +137,19 @@ static struct smux__waiter *role_idle_writer(const smux_session *session)
         return SMUX__OBJECT(session->idle_writers, struct smux__waiter, idle);
     }
     return receiver != NULL && receiver->kind == SMUX__WAIT_WRITE && receiver->polling &&
-                   receiver->alarm != NULL
+                   receiver->alarm != NULL && !receiver->fired
                ? receiver
                : NULL;
 }
 
 bool smux__role_find_sender(smux_session *session)
 {
-    if (session->send_heir == NULL) {
-        session->send_heir = role_idle_writer(session);
+    struct smux__waiter *writer;
+
+    if (session->send_heir == NULL && (writer = role_idle_writer(session)) != NULL) {
+        session->send_heir = writer;
         session->send_heir_due_us = smux_now_us() + HEIR_US;
-        smux__waiter_fire(session, session->send_heir);
+        smux__waiter_fire(session, writer);
     }
     return session->send_heir != NULL;
 }

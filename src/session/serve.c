@@ -4,10 +4,8 @@
  * Whoever leaves a session, or sleeps in it, settles it: somebody has to receive, to send what is stuck
  * and to mind the timers. For what no caller does, the thread is to look at the session (agenda.c), or
  * epoll to report (watch.c). The thread serves it then, and plans what follows: it looks again while
- * callers receive, and otherwise leaves the session to epoll.
+ * callers receive or are to come and do so, and otherwise leaves the session to epoll.
  */
-#define _GNU_SOURCE 1 /* epoll */
-
 #include "background.h"
 
 #include <sys/epoll.h>
@@ -48,10 +46,10 @@ static bool serve_is_known(const smux_session *session)
            session->leased == NULL;
 }
 
-/* There may be memory then, and an heir that has not come may be late. */
-static bool serve_must_look(const smux_session *session)
+/* An heir that has not come by the next look may be late. */
+static bool serve_has_heir(const smux_session *session)
 {
-    return session->starved || session->heir != NULL || session->send_heir != NULL;
+    return session->heir != NULL || session->send_heir != NULL;
 }
 
 void smux__serve_settle(smux_session *session)
@@ -62,7 +60,7 @@ void smux__serve_settle(smux_session *session)
         return;
     }
     unsigned missing = serve_wanted(session) & ~served->armed;
-    if ((serve_must_look(session) && !served->attended) ||
+    if (((session->starved || serve_has_heir(session)) && !served->attended) ||
         (session->leased != NULL && !served->lease_told)) {
         served->lease_told = session->leased != NULL;
         smux__agenda_attend(session);
@@ -183,11 +181,15 @@ static void serve_plan(smux_session *session)
         served->trust++;
     }
     served->lease_told = smux__role_is_leased(session) || (served->lease_told && active);
-    if (serve_must_look(session) || served->lease_told || served->owed > served->told) {
+    if (session->starved || served->lease_told || served->owed > served->told) {
         smux__agenda_attend(session);
     } else if (!active) {
-        smux__agenda_unattend(session);
         watched |= wanted;
+        if (serve_has_heir(session)) {
+            smux__agenda_attend(session);
+        } else {
+            smux__agenda_unattend(session);
+        }
     }
     if ((watched & ~served->armed) != 0) {
         smux__watch_arm(session, served->armed | watched);

@@ -191,8 +191,8 @@ struct smux_session {
     struct smux__waiter *sender;    /* NULL: nobody */
     struct smux__waiter *heir;      /* was woken to become receiver, and has not come yet */
     struct smux__waiter *send_heir; /* the same for a writer that is to become sender */
-    uint64_t heir_due_us;           /* when others need not wait for the one any longer, */
-    uint64_t send_heir_due_us;      /* and for the other */
+    uint64_t heir_due_us;           /* the heir is awaited until then, */
+    uint64_t send_heir_due_us;      /* and that writer until then */
     struct smux__waiter *drainer;   /* smux_session_close(), while it waits */
     const smux_stream *leased;      /* its reader will be back to receive: nobody else need */
     uint64_t leased_until_us;       /* take the role before this time */

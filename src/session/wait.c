@@ -255,6 +255,14 @@ static bool waiter_wait_in_read(struct smux__waiter *waiter, uint64_t deadline_u
     return session->prompt;
 }
 
+/* It may have left sending to a writer that does not come. */
+static void waiter_settle(smux_session *session)
+{
+    if (session->row_until_us > 0 || session->send_heir != NULL) {
+        smux__serve_settle(session);
+    }
+}
+
 /* Moves what can be moved, or waits until something can. */
 static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool late)
 {
@@ -268,6 +276,7 @@ static void waiter_work(struct smux__waiter *waiter, uint64_t deadline_us, bool 
         moved = waiter_spin(waiter, deadline_us);
     }
     if (!moved && !late) {
+        waiter_settle(session);
         moved = waiter_wait_in_read(waiter, deadline_us);
     }
     if (moved) {

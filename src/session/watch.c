@@ -5,8 +5,6 @@
  * A session has one descriptor, or one to read and one to write. Each is armed for one event; epoll
  * reports failure of it whether armed or not, once.
  */
-#define _GNU_SOURCE 1 /* epoll */
-
 #include "background.h"
 
 #include <errno.h>

@@ -131,6 +131,9 @@ static const char *check_output(const smux_session *session)
 {
     const struct smux__served *served = &session->served;
 
+    if (session->send_heir != NULL) {
+        return "LOST WAKE-UP: the heir of the sender's role does not come";
+    }
     if (session->sender != NULL) {
         return NULL;
     }

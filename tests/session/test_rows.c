@@ -269,7 +269,10 @@ static void pause_for_an_answer(struct line *line)
 
 static struct {
     unsigned n, in_row; /* looks, and how many saw that somebody was awaited */
+    unsigned calm;      /* times, in a row, that these were few of LOOKS */
 } looks;
+
+#define LOOKS 200
 
 static bool is_in_row(void)
 {
@@ -279,19 +282,18 @@ static bool is_in_row(void)
     return in_row;
 }
 
-/* In one of ten of the last looks. */
+/* In one of ten looks, for a second. */
 static bool somebody_is_awaited_rarely(void *arg)
 {
-    bool rarely = looks.n == 200 && looks.in_row <= looks.n / 10;
-
     (void)arg;
-    if (looks.n == 200) {
+    looks.n++;
+    looks.in_row += is_in_row();
+    if (looks.n == LOOKS) {
+        looks.calm = looks.in_row <= LOOKS / 10 ? looks.calm + 1 : 0;
         looks.n = 0;
         looks.in_row = 0;
     }
-    looks.n++;
-    looks.in_row += is_in_row();
-    return rarely;
+    return looks.calm == 5;
 }
 
 START_TEST(writers_that_come_back_a_little_late_are_awaited_rarely)

@@ -1,6 +1,6 @@
 /*
  * What a thread does for others of its session, and with the processor, ends in time: who has only a
- * message to send is not kept by bulk writers (io.c), and who moves bytes on end lets others run.
+ * message to send is not kept by bulk writers (io.c), and who moves bytes on end lets others run (spin.c).
  *
  * ctest-timeout: 60
  */
