@@ -157,9 +157,9 @@ void smux__waiter_end(struct smux__waiter *waiter)
 
     if (list != NULL) {
         smux__ring_remove(list, &waiter->peer);
-    }
-    if (waiter->kind == SMUX__WAIT_WRITE) { /* the next in turn */
-        smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
+        if (waiter->kind == SMUX__WAIT_WRITE) { /* the next in turn */
+            smux__waiter_fire(session, smux__waiters_first_writer(waiter->stream));
+        }
     }
     session->n_waiters--; /* NOLINT(clang-analyzer-core.NullDereference): as above */
     smux__role_leave(waiter);
