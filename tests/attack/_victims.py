@@ -24,7 +24,7 @@ PATIENCE = 20  # seconds in which a living process answers
 FIXED_WINDOW = 65536  # where windows must not follow the traffic
 # These make thousands of connections a second, so that the kernel's search for a free port would be
 # measured, which every connection to that target has to wait for: their target is a Unix socket.
-USES_UP_PORTS = {"open-close"}
+USES_UP_PORTS = {"open-close", "trap-7"}
 RETRY_CAP = 0.1  # seconds a client waits at most until it connects again
 TIMEOUT_MS = 300  # of frames and stalled output, where that is the end of an attack [FRM-11, L11]
 TICK = os.sysconf("SC_CLK_TCK")

@@ -390,18 +390,34 @@ static bool nobody_is_awaited(void *arg)
     return atomic_load(&awaited) == NULL;
 }
 
-START_TEST(the_background_does_not_wait_for_ever)
-{
+static struct {
     smux_stream *near, *far;
     struct task skipper;
+} beside;
 
+/* Writers that do this after each message, and a stream beside them for small writes. */
+static void lines_open_beside(void (*pause)(struct line *line))
+{
     is_of_test = true;
     lines_open();
-    ends_stream(&ends, &near, &far);
-    task_start(&skipper, skip_calm, far);
+    ends_stream(&ends, &beside.near, &beside.far);
+    task_start(&beside.skipper, skip_calm, beside.far);
     for (unsigned i = 0; i < WRITERS; i++) {
-        lines[i].pause = leave_the_others_waiting;
+        lines[i].pause = pause;
     }
+}
+
+static void lines_stop_beside(void)
+{
+    smux_stream_close(beside.near);
+    task_join(&beside.skipper);
+    smux_stream_close(beside.far);
+    lines_stop();
+}
+
+START_TEST(the_background_does_not_wait_for_ever)
+{
+    lines_open_beside(leave_the_others_waiting);
     atomic_store(&n_pauses, 0);
     atomic_store(&watched, BY_BACKGROUND);
     lines_start();
@@ -409,17 +425,14 @@ START_TEST(the_background_does_not_wait_for_ever)
         in_ms(3000); /* rows of the background are rare, and so are those that fail */
     while (smux_now_us() < until_us && atomic_load(&n_pauses) < 20) {
         if (nobody_is_awaited(NULL)) {
-            write_small(near);
+            write_small(beside.near);
         }
         sleep_ms(1);
     }
     atomic_store(&watched, NOBODY);
     ck_assert(await(nobody_is_awaited, NULL));
     ck_assert_uint_gt(atomic_load(&n_pauses), 0);
-    smux_stream_close(near);
-    task_join(&skipper);
-    smux_stream_close(far);
-    lines_stop();
+    lines_stop_beside();
 }
 END_TEST
 
@@ -502,30 +515,18 @@ static void be_of_line(struct line *line)
 /* Others were to leave sending to it: calls that are no writers, and the background. */
 START_TEST(a_writer_that_is_woken_to_send_and_held_up_stops_nobody)
 {
-    smux_stream *near, *far;
-    struct task skipper;
-
-    is_of_test = true;
-    lines_open();
-    ends_stream(&ends, &near, &far);
-    task_start(&skipper, skip_calm, far);
-    for (unsigned i = 0; i < WRITERS; i++) {
-        lines[i].pause = be_of_line;
-    }
+    lines_open_beside(be_of_line);
     atomic_store(&n_held, 0);
     atomic_store(&heirs_are_held, true);
     lines_start();
     uint64_t until_us = in_ms(3000);
     while (smux_now_us() < until_us && atomic_load(&n_held) < 5) {
-        write_small(near);
+        write_small(beside.near);
         sleep_ms(1);
     }
     ck_assert_uint_gt(atomic_load(&n_held), 0);
     ck_assert(await(nobody_is_held, NULL));
-    smux_stream_close(near);
-    task_join(&skipper);
-    smux_stream_close(far);
-    lines_stop();
+    lines_stop_beside();
 }
 END_TEST
 
