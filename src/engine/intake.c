@@ -262,8 +262,8 @@ static bool adopt(smux_engine *e, struct smux__chunk *chunk)
     struct smux_estream *target = d->target;
     uint32_t len = chunk->end - chunk->begin;
 
-    assert(target == NULL ||
-           chunk->begin == 0); /* else the bytes before were of the payload, too */
+    /* What begins later follows a whole frame: no payload is under way. */
+    assert(target == NULL || chunk->begin == 0);
     if (target == NULL || len < DIRECT_MIN || len > d->body_left ||
         chunk->size_class != smux__chunk_class(d->body_left) || e->post.stream == target ||
         has_room(target, d->body_left) || !smux__stream_engage(e, target)) {

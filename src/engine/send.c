@@ -151,7 +151,7 @@ void smux__send_release_held(smux_engine *e)
     }
 }
 
-/* --- both ------------------------------------------------------------------------------------ */
+/* --- both -------------------------------------------------------------------------------- */
 
 void smux__send_unschedule(smux_engine *e, struct smux_estream *stream)
 {

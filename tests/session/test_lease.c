@@ -308,7 +308,8 @@ static bool receiver_sends(void *arg)
     return sends;
 }
 
-/* Takes what comes, so many bytes or until none does for a second. The longest pause before it came. */
+/* Takes what comes, so many bytes or until none does for 1.5 s. Returns the longest pause before some
+ * came. */
 static uint64_t drain(const struct smux_transport *end, size_t most, size_t *out_len)
 {
     static uint8_t buf[65536];
