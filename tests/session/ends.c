@@ -189,7 +189,10 @@ void sleep_ms(unsigned ms)
 
 bool await(bool (*condition)(void *arg), void *arg)
 {
-    for (int i = 0; i < 5000; i++) {
+    const char *multiplier = getenv("CK_TIMEOUT_MULTIPLIER");
+    int limit_ms = 5000 * (multiplier != NULL ? atoi(multiplier) : 1);
+
+    for (int i = 0; i < limit_ms; i++) {
         if (condition(arg)) {
             return true;
         }

@@ -65,7 +65,8 @@ uint64_t in_ms(unsigned ms);
 
 void sleep_ms(unsigned ms);
 
-/** Waits until a condition holds, five seconds at most; returns whether it does. */
+/** Waits until a condition holds, five seconds at most, or as many times longer as the time limits of tests
+ * are (CK_TIMEOUT_MULTIPLIER); returns whether it does. */
 bool await(bool (*condition)(void *arg), void *arg);
 
 /** Threads of this process now. */
