@@ -9,15 +9,12 @@
 #include <smux/transport.h>
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
-
-#ifdef __linux__
-#include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
-#endif
 
 /* --- locks --------------------------------------------------------------------------------- */
 
@@ -60,13 +57,6 @@ void smux__lock_release(struct smux__lock *lock)
 
 /* --- time ---------------------------------------------------------------------------------- */
 
-static struct timespec port_timespec(uint64_t us)
-{
-    struct timespec t = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
-
-    return t;
-}
-
 /* Time from now to a deadline; at most a day, as callers come back anyway. */
 static struct timespec port_until(uint64_t deadline_us)
 {
@@ -74,36 +64,37 @@ static struct timespec port_until(uint64_t deadline_us)
     uint64_t now_us = smux_now_us();
     uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
 
-    return port_timespec(left_us < day_us ? left_us : day_us);
+    left_us = left_us < day_us ? left_us : day_us;
+    struct timespec left = {.tv_sec = (time_t)(left_us / 1000000),
+                            .tv_nsec = (long)(left_us % 1000000) * 1000};
+    return left;
 }
 
 /* --- events -------------------------------------------------------------------------------- */
-
-#ifdef __linux__
 
 /* A futex is the whole event. The kernel identifies a private one by its address and does not
  * touch the memory when it wakes, so even the event of a thread that has ended may be woken. */
 
 static _Thread_local struct smux__event port_event;
 
-static void port_futex(struct smux__event *event, int op, uint32_t value,
-                       const struct timespec *timeout)
+/* Sleeps until a deadline at most, unless the event is set already. The kernel's times are of its own
+ * longs here, also on 32-bit machines whose C library has a larger time_t. */
+static void port_futex_wait(struct smux__event *event, uint64_t deadline_us)
 {
-    (void)syscall(SYS_futex, &event->set, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
+    struct timespec left = port_until(deadline_us);
+    const __kernel_long_t timeout[2] = {(__kernel_long_t)left.tv_sec, left.tv_nsec};
+
+    (void)syscall(SYS_futex, &event->set, FUTEX_WAIT_PRIVATE, 0,
+                  deadline_us == SMUX_NEVER ? NULL : timeout, NULL, 0);
 }
 
 bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
 {
     while (atomic_load_explicit(&event->set, memory_order_acquire) == 0) {
-        if (deadline_us == SMUX_NEVER) {
-            port_futex(event, FUTEX_WAIT, 0, NULL);
-            continue;
-        }
-        if (smux_now_us() >= deadline_us) {
+        if (deadline_us != SMUX_NEVER && smux_now_us() >= deadline_us) {
             return false;
         }
-        struct timespec left = port_until(deadline_us);
-        port_futex(event, FUTEX_WAIT, 0, &left);
+        port_futex_wait(event, deadline_us);
     }
     return true;
 }
@@ -115,51 +106,8 @@ void smux__event_set(struct smux__event *event)
 
 void smux__event_wake(struct smux__event *event)
 {
-    port_futex(event, FUTEX_WAKE, 1, NULL);
+    (void)syscall(SYS_futex, &event->set, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
-
-#else
-
-static _Thread_local struct smux__event port_event = {
-    .mutex = PTHREAD_MUTEX_INITIALIZER,
-    .condition = PTHREAD_COND_INITIALIZER,
-};
-
-bool smux__event_wait(struct smux__event *event, uint64_t deadline_us)
-{
-    bool in_time = true;
-
-    pthread_mutex_lock(&event->mutex);
-    while (atomic_load_explicit(&event->set, memory_order_relaxed) == 0 && in_time) {
-        struct timespec left = port_until(deadline_us);
-        struct timespec at;
-        (void)clock_gettime(CLOCK_REALTIME, &at);
-        at.tv_sec += left.tv_sec + (at.tv_nsec + left.tv_nsec) / 1000000000;
-        at.tv_nsec = (at.tv_nsec + left.tv_nsec) % 1000000000;
-        (void)pthread_cond_timedwait(&event->condition, &event->mutex, &at);
-        in_time = deadline_us == SMUX_NEVER || smux_now_us() < deadline_us;
-    }
-    in_time = atomic_load_explicit(&event->set, memory_order_relaxed) != 0;
-    pthread_mutex_unlock(&event->mutex);
-    return in_time;
-}
-
-/* The sleeper needs the lock before it can return, and the caller has that lock; so the event
- * exists until this is done. */
-void smux__event_set(struct smux__event *event)
-{
-    pthread_mutex_lock(&event->mutex);
-    atomic_store_explicit(&event->set, 1, memory_order_relaxed);
-    (void)pthread_cond_signal(&event->condition);
-    pthread_mutex_unlock(&event->mutex);
-}
-
-void smux__event_wake(struct smux__event *event)
-{
-    (void)event;
-}
-
-#endif
 
 struct smux__event *smux__event_mine(void)
 {

@@ -39,10 +39,6 @@ void smux__lock_release(struct smux__lock *lock);
  */
 struct smux__event {
     _Atomic uint32_t set;
-#ifndef __linux__
-    pthread_mutex_t mutex;
-    pthread_cond_t condition;
-#endif
 };
 
 /* The event of the calling thread, not set. */

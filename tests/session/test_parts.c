@@ -11,6 +11,7 @@
 #include "session/ring.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 /* --- heap ---------------------------------------------------------------------------------- */
 
@@ -154,6 +155,28 @@ START_TEST(a_poll_ends_at_its_deadline)
 }
 END_TEST
 
+/* How often a thread of this process has gone to sleep. */
+static long sleeps(void)
+{
+    struct rusage usage;
+
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+/* On 32-bit machines the kernel and the C library may not mean the same by a time. */
+START_TEST(who_waits_sleeps_once)
+{
+    struct pollfd none = {.fd = -1, .events = POLLIN};
+    long before = sleeps();
+
+    ck_assert(!smux__event_wait(smux__event_mine(), in_ms(100)));
+    ck_assert_int_lt(sleeps() - before, 20);
+    smux__port_poll(&none, 1, in_ms(100));
+    ck_assert_int_lt(sleeps() - before, 40);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session parts");
@@ -165,6 +188,7 @@ int main(void)
     tcase_add_test(tcase, an_event_wakes_its_sleeper);
     tcase_add_test(tcase, an_event_gives_up_at_its_deadline);
     tcase_add_test(tcase, a_poll_ends_at_its_deadline);
+    tcase_add_test(tcase, who_waits_sleeps_once);
     suite_add_tcase(suite, tcase);
     return suite_main(suite);
 }

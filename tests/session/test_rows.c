@@ -69,7 +69,7 @@ struct line {
     struct task writer, reader;
     void (*pause)(struct line *line); /* what its writer does after each message; or NULL */
     int status;                       /* how its last write ended */
-    atomic_ullong read;
+    atomic_size_t read;
 };
 
 static struct line lines[WRITERS];
