@@ -219,7 +219,7 @@ static const char *fd_error(void *ctx)
     if (error == 0) {
         return "no error";
     }
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 32)
     const char *text = strerrordesc_np(error); /* strerror may not run in two threads */
     return text != NULL ? text : "unknown error";
 #else
