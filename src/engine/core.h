@@ -64,7 +64,8 @@ struct smux__decoder {
 enum smux__moment {
     SMUX__MOMENT_READ = 1,   /* last_read_us */
     SMUX__MOMENT_LISTEN = 2, /* last_in_us */
-    SMUX__MOMENT_FRAME = 4   /* decoder.frame_since_us */
+    SMUX__MOMENT_FRAME = 4,  /* decoder.frame_since_us */
+    SMUX__MOMENT_IDLE = 8    /* idle_since_us */
 };
 
 /* Bytes formed ahead, as long as the transport takes all of them. */

@@ -146,7 +146,9 @@ static void leave_ready(smux_engine *e, struct smux_estream *stream)
 static void note_fewer_streams(smux_engine *e)
 {
     e->n_streams--;
-    e->idle_since_us = e->now_us;
+    if (e->n_streams == 0 && e->config.idle_timeout_ms != SMUX_OFF) {
+        smux__engine_note(e, &e->idle_since_us, SMUX__MOMENT_IDLE);
+    }
 }
 
 static void leave_table(smux_engine *e, struct smux_estream *stream)

@@ -23,6 +23,9 @@ static void date_moments(smux_engine *e)
     if ((e->undated & SMUX__MOMENT_FRAME) != 0 && e->decoder.frame_since_us != SMUX_NEVER) {
         e->decoder.frame_since_us = e->now_us;
     }
+    if ((e->undated & SMUX__MOMENT_IDLE) != 0) {
+        e->idle_since_us = e->now_us;
+    }
     e->undated = 0;
 }
 

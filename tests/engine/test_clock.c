@@ -317,6 +317,32 @@ START_TEST(FRM_11_frame_that_reading_lets_in_has_its_full_time)
 }
 END_TEST
 
+/* The last stream ends when it is read to its end. */
+START_TEST(L12_session_is_idle_from_the_read_that_ends_its_last_stream)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    config.idle_timeout_ms = 60000;
+    stream = start_server(&w, &config, _i);
+    wire_psh(&w, 3, 10);
+    wire_fin(&w, 3);
+    smux_estream_shutdown(w.engine, stream);
+    expect_fin(&w, 3);
+    fall_asleep(&w);
+    wait_unnoticed(&w, HOUR_MS);
+    expect_read(&w, stream, 10);
+    ck_assert_uint_eq(smux_engine_num_streams(w.engine), 0);
+    ck_assert_uint_le(smux_engine_deadline(w.engine), w.now);
+    wire_sleep(&w, 59900);
+    expect_alive(&w);
+    wire_sleep(&w, 200);
+    expect_dead(&w, SMUX_ECLOSED);
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("clock");
@@ -334,6 +360,7 @@ int main(void)
     tcase_add_test(tc, KA_4_silence_counts_from_the_read_that_ends_a_pause);
     tcase_add_test(tc, KA_4_silence_counts_from_the_failure_that_ends_a_pause);
     tcase_add_test(tc, FRM_11_frame_that_reading_lets_in_has_its_full_time);
+    add_every_split(tc, L12_session_is_idle_from_the_read_that_ends_its_last_stream);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
 }
