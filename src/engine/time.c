@@ -12,13 +12,23 @@
 #define LATE_US      50000u   /* a tick as late as this tells that the process did not run */
 #define READ_TIME_US 1000000u /* until all that arrived meanwhile is read */
 
+/* A pause ended, and perhaps another one has begun. */
+static void date_pause(smux_engine *e)
+{
+    e->stats.receive_paused_us += e->now_us - e->last_in_us;
+    e->last_in_us = e->now_us;
+    if (e->paused_since_us != SMUX_NEVER) {
+        e->paused_since_us = e->now_us;
+    }
+}
+
 static void date_moments(smux_engine *e)
 {
     if ((e->undated & SMUX__MOMENT_READ) != 0) {
         e->last_read_us = e->now_us;
     }
     if ((e->undated & SMUX__MOMENT_LISTEN) != 0) {
-        e->last_in_us = e->now_us;
+        date_pause(e);
     }
     if ((e->undated & SMUX__MOMENT_FRAME) != 0 && e->decoder.frame_since_us != SMUX_NEVER) {
         e->decoder.frame_since_us = e->now_us;

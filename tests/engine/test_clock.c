@@ -317,6 +317,24 @@ START_TEST(FRM_11_frame_that_reading_lets_in_has_its_full_time)
 }
 END_TEST
 
+/* A pause lasts until the read that ends it, or a little longer. */
+START_TEST(BKT_4_pause_is_counted_until_the_read_that_ends_it)
+{
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+
+    stream = start_paused(&w, &config, CMD_NOP);
+    fall_asleep(&w);
+    wait_unnoticed(&w, HOUR_MS);
+    read_some(&w, stream);
+    wire_sleep(&w, 0);
+    ck_assert_uint_ge(wire_stats(&w).receive_paused_us, HOUR_MS * UINT64_C(1000));
+    ck_assert_uint_le(wire_stats(&w).receive_paused_us, w.now);
+    wire_stop(&w);
+}
+END_TEST
+
 /* The last stream ends when it is read to its end. */
 START_TEST(L12_session_is_idle_from_the_read_that_ends_its_last_stream)
 {
@@ -360,6 +378,7 @@ int main(void)
     tcase_add_test(tc, KA_4_silence_counts_from_the_read_that_ends_a_pause);
     tcase_add_test(tc, KA_4_silence_counts_from_the_failure_that_ends_a_pause);
     tcase_add_test(tc, FRM_11_frame_that_reading_lets_in_has_its_full_time);
+    tcase_add_test(tc, BKT_4_pause_is_counted_until_the_read_that_ends_it);
     add_every_split(tc, L12_session_is_idle_from_the_read_that_ends_its_last_stream);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
