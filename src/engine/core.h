@@ -78,6 +78,7 @@ struct smux__intake {
     struct smux__queue input;
     uint32_t buffer_size;       /* size for the next buffer; adapts to the traffic */
     struct smux__chunk *direct; /* chunk of decoder.target that payload is read into */
+    struct smux__chunk *before; /* the one in front of it, valid while it is not the only one */
     size_t direct_len;          /* room handed out of it, or of the posted memory */
     uint32_t last_len;          /* bytes of the last read that brought some */
     bool under_way;             /* between recv_iov and recv_commit */

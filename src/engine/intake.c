@@ -76,11 +76,12 @@ static struct smux__chunk *direct_chunk(smux_engine *e, struct smux_estream *tar
     if (!smux__stream_engage(e, target)) {
         return NULL;
     }
-    tail = smux__chunk_new(&e->pool, e->decoder.body_left, true);
-    if (tail != NULL) {
-        smux__queue_push(&target->traffic->in, tail);
+    struct smux__chunk *fresh = smux__chunk_new(&e->pool, e->decoder.body_left, true);
+    if (fresh != NULL) {
+        e->intake.before = tail;
+        smux__queue_push(&target->traffic->in, fresh);
     }
-    return tail;
+    return fresh;
 }
 
 /* The place for the rest of a large payload: posted memory, or a chunk of the stream. */
@@ -342,7 +343,7 @@ static void commit_direct(smux_engine *e, uint32_t len)
     if (target != NULL && in->direct != NULL) {
         in->direct->end += len;
         target->traffic->in.len += len;
-        smux__queue_drop_empty_tail(&target->traffic->in, &e->pool);
+        smux__queue_drop_empty(&target->traffic->in, &e->pool, in->before);
         smux__stream_rest(e, target);
     }
     if (in->direct != NULL) {

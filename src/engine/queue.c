@@ -141,6 +141,24 @@ void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool)
     }
 }
 
+void smux__queue_drop_empty(struct smux__queue *q, struct smux__pool *pool,
+                            struct smux__chunk *before)
+{
+    struct smux__chunk *tail = q->tail;
+
+    if (tail->begin < tail->end) {
+        return;
+    }
+    if (tail->next == tail) {
+        q->tail = NULL;
+    } else {
+        assert(before->next == tail);
+        before->next = tail->next;
+        q->tail = before;
+    }
+    smux__chunk_unref(pool, tail);
+}
+
 bool smux__queue_remove(struct smux__queue *q, struct smux__chunk *chunk)
 {
     struct smux__chunk *prev = q->tail;

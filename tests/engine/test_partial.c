@@ -3,10 +3,12 @@
  *
  * ctest-timeout: 300
  */
+#include "support/must.h"
 #include "support/suite.h"
 #include "support/wire.h"
 
 #include <string.h>
+#include <time.h>
 
 /* --- FRM-9: the result does not depend on the splits --------------------------------------- */
 
@@ -382,6 +384,107 @@ START_TEST(FRM_9_commit_without_vectors_has_no_effect)
 }
 END_TEST
 
+/* --- payload that lets its header go ahead ------------------------------------------------- */
+
+#define PIECE 4096u
+
+/* Reads `len` bytes from `data`, which come with one read. */
+static void read_piece(struct wire *w, const void *data, size_t len)
+{
+    struct smux_iov iov[2];
+    int n = smux_engine_recv_iov(w->engine, iov, 2);
+
+    must(n >= 1 && iov[0].len >= len, "no place for a piece");
+    if (len > 0) {
+        memcpy(iov[0].base, data, len);
+    }
+    must(smux_engine_recv_commit(w->engine, len, w->now) == SMUX_OK, "a piece is not taken");
+}
+
+/* Frames come of which a read finds the header and the next one nothing, while so many wait to be
+ * read. Returns the time of the processor that this takes. */
+static double time_of_late_payload(unsigned waiting)
+{
+    static const uint8_t payload[PIECE];
+    static uint8_t buf[PIECE];
+    uint8_t header[FRAME_HEADER];
+    struct smux_config config = wire_config(1);
+    smux_estream *stream;
+    struct wire w;
+    size_t len;
+
+    config.max_receive_buffer = 128 << 20;
+    wire_start(&w, SMUX_SERVER, &config, FEED_WHOLE);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    wire_data(&w, 3, (size_t)waiting * PIECE, PIECE);
+    put_header(header, 1, CMD_PSH, PIECE, 3);
+    clock_t start = clock();
+    for (int i = 0; i < 2000; i++) {
+        read_piece(&w, header, sizeof(header));
+        read_piece(&w, NULL, 0);
+        read_piece(&w, payload, sizeof(payload));
+        must(smux_estream_read(w.engine, stream, buf, sizeof(buf), &len) == SMUX_OK &&
+                 len == sizeof(buf),
+             "nothing to read");
+    }
+    clock_t end = clock();
+    ck_assert_uint_eq(wire_stream_stats(&w, stream).unread, waiting * PIECE);
+    wire_stop(&w);
+    return (double)(end - start);
+}
+
+/* The peer decides how often a read finds nothing: what it costs must not depend on what waits. */
+START_TEST(FRM_9_read_that_finds_nothing_costs_the_same_whatever_waits)
+{
+    double few = time_of_late_payload(10);
+    double many = time_of_late_payload(16000);
+
+    for (int i = 0; i < 5 && many > 20 * few; i++) { /* others may have had the machine */
+        few = time_of_late_payload(10);
+        many = time_of_late_payload(16000);
+    }
+    ck_assert(many <= 20 * few);
+}
+END_TEST
+
+/* The place for a payload is behind what waits when it is asked for. All of that may be gone when
+ * something comes, or nothing. */
+START_TEST(FRM_9_reads_while_a_read_is_under_way)
+{
+    uint8_t header[FRAME_HEADER], payload[PIECE], got[PIECE];
+    struct smux_iov iov[2];
+    smux_estream *stream;
+    struct wire w;
+    size_t len;
+
+    wire_start(&w, SMUX_SERVER, NULL, FEED_WHOLE);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    put_header(header, 1, CMD_PSH, PIECE, 3);
+    memset(payload, 'p', sizeof(payload));
+    for (size_t waiting = 1; waiting <= 4; waiting++) {
+        for (size_t gone = 0; gone <= waiting; gone++) {
+            size_t come = gone % 2 * 100;
+            wire_data(&w, 3, waiting * PIECE, PIECE);
+            read_piece(&w, header, sizeof(header));
+            ck_assert_int_ge(smux_engine_recv_iov(w.engine, iov, 2), 1);
+            expect_read(&w, stream, gone * PIECE);
+            memcpy(iov[0].base, payload, come);
+            ck_assert_int_eq(smux_engine_recv_commit(w.engine, come, w.now), SMUX_OK);
+            expect_read(&w, stream, (waiting - gone) * PIECE);
+            read_piece(&w, payload + come, PIECE - come);
+            for (size_t at = 0; at < PIECE; at += len) {
+                ck_assert_int_eq(smux_estream_read(w.engine, stream, got + at, PIECE - at, &len),
+                                 SMUX_OK);
+            }
+            ck_assert_mem_eq(got, payload, PIECE);
+        }
+    }
+    wire_stop(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("partial frames");
@@ -390,6 +493,8 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, FRM_9_result_does_not_depend_on_splits);
     tcase_add_test(tc, FRM_9_commit_without_vectors_has_no_effect);
+    tcase_add_test(tc, FRM_9_read_that_finds_nothing_costs_the_same_whatever_waits);
+    tcase_add_test(tc, FRM_9_reads_while_a_read_is_under_way);
     add_every_split(tc, FRM_9_garbage_never_hurts);
     add_every_split(tc, FRM_10_begun_frame_is_finished_before_any_other);
     add_every_split(tc, FRM_10_begun_frame_survives_abort_and_close);
