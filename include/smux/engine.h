@@ -288,7 +288,10 @@ SMUX_API size_t smux_estream_lent(const smux_engine *engine, const smux_estream 
 SMUX_API int smux_estream_reclaim(smux_engine *engine, smux_estream *stream, size_t *out_kept);
 
 /**
- * Shows unread data without consuming it.
+ * Shows unread data without consuming it. The pieces stay where they are until this engine takes
+ * bytes in, ticks or is throttled, or any of its streams is read from, consumed, aborted or closed:
+ * each of these may let frames in, by which the peer makes this stream fail, or serve a limit, and
+ * what is unread is dropped then. Look again before you use them after such a call.
  *
  * @param out_iov  filled with up to max_iov pieces, in order
  * @param out_n    their number, at least 1 with SMUX_OK
@@ -299,7 +302,8 @@ SMUX_API int smux_estream_peek(smux_engine *engine, smux_estream *stream, struct
                                int max_iov, int *out_n);
 
 /** Consumes `len` bytes that smux_estream_peek() showed; this grants credit to the peer. When it
- *  frees a used-up budget, frames that were waiting are decoded: pull events afterwards. */
+ *  frees a used-up budget, frames that were waiting are decoded: pull events afterwards. Has no
+ *  effect if the stream was ended since, and they were dropped. */
 SMUX_API void smux_estream_consume(smux_engine *engine, smux_estream *stream, size_t len);
 
 /** Copies unread data out and consumes it. Statuses of smux_estream_peek(). */

@@ -168,10 +168,16 @@ static SMUX__INLINE void was_taken(smux_engine *e, struct smux_estream *stream, 
     smux__intake_resume(e);
 }
 
+/* What was shown is gone if the stream was aborted since, maybe by a fault of the peer. */
+static inline bool was_dropped(const struct smux_estream *stream, size_t len)
+{
+    return len > stream->traffic->in.len && stream->error != SMUX_OK;
+}
+
 void smux_estream_consume(smux_engine *e, smux_estream *stream, size_t len)
 {
-    assert(len <= stream->traffic->in.len);
-    if (len > 0) { /* else there is nothing to tell the peer either */
+    if (len > 0 && !was_dropped(stream, len)) { /* else there is nothing to tell the peer either */
+        assert(len <= stream->traffic->in.len);
         smux__queue_consume(&stream->traffic->in, &e->pool, len, e->intake.direct);
         was_taken(e, stream, len);
     }

@@ -484,6 +484,32 @@ START_TEST(RCV_18_update_ahead_of_what_was_sent_aborts_the_stream)
 END_TEST
 
 /* What was received is complete, and stays so; only writing fails. */
+/* What an owner does that hands on what it was shown while it goes on receiving. */
+START_TEST(RCV_18_abort_of_a_stream_that_was_looked_at)
+{
+    struct smux_config config = wire_config(2);
+    smux_estream *stream;
+    struct smux_iov iov;
+    struct wire w;
+    int n;
+
+    wire_start(&w, SMUX_SERVER, &config, _i);
+    wire_syn(&w, 3);
+    stream = wire_accept(&w, 3);
+    wire_psh(&w, 3, 1000);
+    ck_assert_int_eq(smux_estream_peek(w.engine, stream, &iov, 1, &n), SMUX_OK);
+    wire_upd(&w, 3, 1, 1000);
+    smux_estream_consume(w.engine, stream, iov.len);
+    expect_status(&w, stream, SMUX_ECONSUMED);
+    ck_assert_uint_eq(wire_stats(&w).receive_buffer, 0);
+    expect_fin(&w, 3);
+    expect_quiet(&w);
+    smux_estream_close(w.engine, stream);
+    expect_alive(&w);
+    wire_stop(&w);
+}
+END_TEST
+
 START_TEST(FIN_2_end_of_file_stays_when_the_stream_is_aborted_later)
 {
     smux_estream *stream;
@@ -553,6 +579,7 @@ int main(void)
     add_every_split(tc, RCV_17_older_update_is_ignored);
     add_every_split(tc, FIN_2_end_of_file_stays_when_the_stream_is_aborted_later);
     add_every_split(tc, RCV_18_update_ahead_of_what_was_sent_aborts_the_stream);
+    add_every_split(tc, RCV_18_abort_of_a_stream_that_was_looked_at);
     add_every_split(tc, RCV_19_window_above_the_maximum_is_clamped);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
