@@ -249,7 +249,8 @@ SMUX_API int smux_estream_write(smux_engine *engine, smux_estream *stream, const
 
 /**
  * Asks for room in the send queue, to be filled by the caller, for example by read(2).
- * Follow it with smux_estream_write_commit() before any other call on this stream.
+ * Follow it with smux_estream_write_commit() before any other call on this engine: the room may be
+ * gone after one, with what was put there.
  *
  * @param want     how much room is hoped for, at least 1
  * @param out_iov  the room; its len is at least 1
