@@ -210,11 +210,16 @@ void smux__send_schedule_now(smux_engine *e, struct smux_estream *stream)
     }
 }
 
+/* Where any small write fits, it need not be looked for, nor twice where it may not: the peer decides
+ * how often it changes a window. */
 void smux__send_recall(smux_engine *e, struct smux_estream *stream)
 {
-    if (smux__stream_is(stream, STREAM_IN_TRAY) &&
-        smux__send_room(e, stream) < smux__tray_len(&e->tray, stream) &&
-        !smux__stream_leave_tray(e, stream)) {
+    if (!smux__stream_is(stream, STREAM_IN_TRAY)) {
+        return;
+    }
+    uint32_t room = smux__send_room(e, stream);
+    if (room < SMUX__TRAY_MAX && !smux__stream_leave_tray(e, stream) &&
+        room < smux__tray_len(&e->tray, stream)) {
         smux__stream_abort(e, stream, SMUX_ENOMEM);
     }
 }

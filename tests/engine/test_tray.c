@@ -1,8 +1,11 @@
 /*
  * test_tray.c - small frames that writes lay out ahead are not begun by that [FRM-10].
  */
+#include "support/must.h"
 #include "support/suite.h"
 #include "support/wire.h"
+
+#include <time.h>
 
 #define STREAMS 4
 
@@ -367,6 +370,57 @@ START_TEST(L8_small_writes_behind_a_transport_that_takes_nothing_hold_little)
 }
 END_TEST
 
+/* So many streams have a small write waiting, and the peer changes the window of the last one without
+ * end. Returns the time of the processor that this takes. */
+static double time_of_updates(unsigned streams, uint32_t window)
+{
+    struct smux_config config = wire_config(2);
+    uint8_t update[FRAME_UPD];
+    smux_estream *stream = NULL;
+    smux_estream *all[400];
+    struct wire w;
+    size_t len;
+
+    wire_start(&w, SMUX_CLIENT, &config, FEED_WHOLE);
+    for (unsigned i = 0; i < streams; i++) {
+        all[i] = wire_open(&w);
+    }
+    wire_skip(&w);
+    w.blocked = true;
+    for (unsigned i = 0; i < streams; i++) {
+        stream = all[i];
+        wire_write(&w, stream, 1);
+    }
+    clock_t start = clock();
+    for (uint32_t i = 0; i < 50000; i++) {
+        put_upd(update, 2, smux_estream_id(stream), 0, window + i % 2);
+        must(smux_engine_recv(w.engine, update, sizeof(update), w.now, &len) == SMUX_OK,
+             "an update is not taken");
+    }
+    clock_t end = clock();
+    expect_glitches(&w, 0);
+    ck_assert_uint_eq(wire_stats(&w).send_buffer, streams);
+    w.blocked = false;
+    wire_skip(&w);
+    ck_assert_uint_eq(wire_stats(&w).payload_out, streams);
+    wire_stop(&w);
+    return (double)(end - start);
+}
+
+START_TEST(WIN_5_update_costs_the_same_whatever_waits)
+{
+    uint32_t window = _i == 0 ? 10000 : 10;
+    double few = time_of_updates(1, window);
+    double many = time_of_updates(400, window);
+
+    for (int i = 0; i < 5 && many > 8 * few; i++) { /* others may have had the machine */
+        few = time_of_updates(1, window);
+        many = time_of_updates(400, window);
+    }
+    ck_assert(many <= 8 * few);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tray");
@@ -387,6 +441,7 @@ int main(void)
     add_every_split(tc, a_small_write_waits_until_there_is_a_vector_for_it);
     add_every_split(tc, more_small_writes_than_fit_leave_in_order);
     add_every_split(tc, L8_small_writes_behind_a_transport_that_takes_nothing_hold_little);
+    tcase_add_loop_test(tc, WIN_5_update_costs_the_same_whatever_waits, 0, 2);
     add_every_split(tc, small_writes_of_a_dead_session_count_as_unsent);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
