@@ -353,9 +353,9 @@ uint64_t __wrap_smux_engine_deadline(const smux_engine *engine)
 /* Where rows are in vain, as on a slow machine, they are not tried less. */
 void __wrap_smux__spin_note(struct smux__spin *spin, bool success)
 {
-    bool of_row = ends.client != NULL && spin == &ends.client->rows;
+    bool of_watched = atomic_load(&watched) != NOBODY && spin == &ends.client->rows;
 
-    __real_smux__spin_note(spin, success || (of_row && atomic_load(&watched) != NOBODY));
+    __real_smux__spin_note(spin, success || of_watched);
 }
 
 static void note_awaited(const smux_estream *stream)
@@ -519,7 +519,8 @@ START_TEST(a_writer_that_is_held_up_stops_nobody)
     lines_start();
     ck_assert(await(have_rows, NULL));
     atomic_store(&watched, BY_ANYBODY);
-    for (uint64_t began_us = smux_now_us(); goes_on(&n_pauses, 100, began_us);) {
+    uint64_t began_us = smux_now_us();
+    while (goes_on(&n_pauses, 100, began_us)) {
         sleep_ms(1);
     }
     atomic_store(&watched, NOBODY);
