@@ -9,7 +9,8 @@
  * Callers take and leave the receiver's role many thousand times a second; telling epoll each
  * time would cost a system call each. So a caller who leaves the role only puts the session into
  * a list. The thread looks through it every few milliseconds, and watches a session when nobody
- * received in it since the last look, nor was woken to. While all is watched and no timer is due it does not wake.
+ * received in it since the last look, nor was woken to. While all is watched and no timer is due it
+ * does not wake.
  *
  *      [unwatched, a caller receives] <--> [unwatched, in the list] --> [watched] --+
  *                    ^                                                              |
