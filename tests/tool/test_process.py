@@ -347,6 +347,7 @@ def stdio_end_while_the_reader_is_slow():
     process.stdin.write(b"still open")
     process.stdin.close()
     expect(process.wait(10), 0, "exit status")
+    wait_until(lambda: back, what="the end of the target's connection")
     expect(back, [b"still open"], "what was written behind the end of the other half")
     process.stdout.close()
     process.stderr.close()
