@@ -208,18 +208,26 @@ static size_t half_len(const struct half *half)
 }
 
 /* Each writer's bytes are there in order; one follows the other between two calls only. */
+static bool is_in_order(const struct half halves[2], const size_t done[2], const uint8_t *data,
+                        size_t at)
+{
+    int who = data[at] >> 7;
+    bool follows = at > 0 && data[at - 1] >> 7 != who;
+
+    return data[at] == half_byte(&halves[who], done[who]) &&
+           (!follows || is_end_of_call(&halves[1 - who], done[1 - who]));
+}
+
 static void expect_halves(const struct half halves[2], const uint8_t *data, size_t len)
 {
     size_t done[2] = {0, 0};
+    size_t at = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        int who = data[i] >> 7;
-        ck_assert_uint_eq(data[i], half_byte(&halves[who], done[who]));
-        done[who]++;
-        if (i > 0 && data[i - 1] >> 7 != who) {
-            ck_assert(is_end_of_call(&halves[1 - who], done[1 - who]));
-        }
+    while (at < len && is_in_order(halves, done, data, at)) {
+        done[data[at] >> 7]++;
+        at++;
     }
+    ck_assert_uint_eq(at, len); /* one for all: Check notes each assertion in a file */
     ck_assert_uint_eq(done[0], half_len(&halves[0]));
     ck_assert_uint_eq(done[1], half_len(&halves[1]));
 }
