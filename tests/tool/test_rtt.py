@@ -1,5 +1,6 @@
 """bench/rtt in small: a window limits a stream on a long link, the table and the file tell it."""
 # ctest-timeout: 120
+# ctest-serial
 import os
 import subprocess
 import sys
