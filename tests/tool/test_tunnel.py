@@ -48,6 +48,23 @@ def unix_sockets_everywhere():
 
 
 @test
+def unix_socket_below_the_current_directory():
+    """It is removed in the end, and not what has the same name below the root."""
+    with tempfile.TemporaryDirectory() as d:
+        elsewhere = d + "/precious"
+        below = d + elsewhere
+        os.makedirs(os.path.dirname(below))
+        with open(elsewhere, "w") as f:
+            f.write("not ours")
+        process = Process([tool(), "client", "-l", "." + elsewhere, "-r", "127.0.0.1:9"], cwd=d)
+        listening(process)
+        expect(os.path.exists(below), True, "the socket")
+        expect(process.stop(), 0, "exit status")
+        expect(os.path.exists(elsewhere), True, "the file elsewhere")
+        expect(os.path.exists(below), False, "the socket in the end")
+
+
+@test
 def abstract_sockets():
     name = "@smux-test-%d" % os.getpid()
     target = Target(echo)

@@ -298,7 +298,7 @@ static int listen_other(struct listener *listener, const struct address *address
         }
     }
     if (address->kind == ADDRESS_UNIX && address->host[0] != '@') {
-        listener->unlink_path = strchr(address->text, '/');
+        listener->unlink_path = address->host;
     }
     return add_socket(listener, fd, why);
 }

@@ -27,7 +27,7 @@ struct listener {
     enum insecure purpose;
     void (*accepted)(struct listener *listener, int fd);
     void *owner;
-    const char *unlink_path; /* a Unix socket we made, or NULL */
+    const char *unlink_path; /* a Unix socket we made, within the address; or NULL */
     struct listener_socket sockets[ADDRESS_MAX];
     size_t n;
     uv_timer_t resume;
@@ -37,7 +37,7 @@ struct listener {
 };
 
 /*
- * Listens at an address. `purpose` decides which --insecure word is needed outside loopback.
+ * Listens at an address, which must stay where it is. `purpose` decides which --insecure word is needed outside loopback.
  * `accepted` gets each new connection, non-blocking and close-on-exec.
  * Returns 0, or an exit code with the sentence for the user in `why`.
  */
