@@ -65,6 +65,17 @@ def unix_socket_below_the_current_directory():
 
 
 @test
+def unix_socket_of_a_successor_stays():
+    with tempfile.TemporaryDirectory() as d:
+        path = d + "/socket"
+        first = client(("127.0.0.1", 9), listen=path)
+        os.unlink(path)
+        client(("127.0.0.1", 9), listen=path)
+        expect(first.stop(), 0, "exit status")
+        connect(path).close()
+
+
+@test
 def abstract_sockets():
     name = "@smux-test-%d" % os.getpid()
     target = Target(echo)

@@ -279,6 +279,25 @@ static int resolve(const struct address *address, struct address_list *out,
     return 0;
 }
 
+/* Remembers the Unix socket that was made at a path, to remove it in the end. */
+static void note_path(struct listener *listener, const char *path)
+{
+    if (lstat(path, &listener->made) == 0) {
+        listener->unlink_path = path;
+    }
+}
+
+/* Removes the socket, unless somebody else has put another one there by now. */
+static void remove_path(const struct listener *listener)
+{
+    struct stat now;
+
+    if (listener->unlink_path != NULL && lstat(listener->unlink_path, &now) == 0 &&
+        now.st_dev == listener->made.st_dev && now.st_ino == listener->made.st_ino) {
+        unlink(listener->unlink_path);
+    }
+}
+
 /* Unix sockets and inherited ones: the library knows how to replace a stale socket. */
 static int listen_other(struct listener *listener, const struct address *address,
                         enum insecure purpose, const struct complaint *why)
@@ -298,7 +317,7 @@ static int listen_other(struct listener *listener, const struct address *address
         }
     }
     if (address->kind == ADDRESS_UNIX && address->host[0] != '@') {
-        listener->unlink_path = address->host;
+        note_path(listener, address->host);
     }
     return add_socket(listener, fd, why);
 }
@@ -336,12 +355,10 @@ void listener_close(struct listener *listener)
         return;
     }
     listener->open = false;
+    remove_path(listener); /* while it is open: its number is not given to another */
     for (size_t i = 0; i < listener->n; i++) {
         uv_close((uv_handle_t *)&listener->sockets[i].poll, NULL);
         close(listener->sockets[i].fd);
     }
     uv_close((uv_handle_t *)&listener->resume, NULL);
-    if (listener->unlink_path != NULL) {
-        unlink(listener->unlink_path);
-    }
 }

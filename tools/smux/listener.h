@@ -9,6 +9,7 @@
 #define TOOL_LISTENER_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include "address.h"
@@ -28,6 +29,7 @@ struct listener {
     void (*accepted)(struct listener *listener, int fd);
     void *owner;
     const char *unlink_path; /* a Unix socket we made, within the address; or NULL */
+    struct stat made;        /* that one */
     struct listener_socket sockets[ADDRESS_MAX];
     size_t n;
     uv_timer_t resume;
