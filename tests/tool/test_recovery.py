@@ -40,6 +40,26 @@ def server_killed_and_started_again():
 
 
 @test
+def connections_that_wait_leave_descriptors_for_sessions():
+    """More of them than there are descriptors, which come again as soon as they are refused."""
+    for limit, sessions in ((128, 1), (48, 1), (64, 100)):
+        target = Target(echo)
+        listen = "127.0.0.1:%d" % free_port()
+        front = Process(["sh", "-c", 'ulimit -n %d && exec "$@"' % limit, "sh", tool(), "client", "-l",
+                         "127.0.0.1:0", "-r", listen, "--quiet=streams", "--connect-timeout", "60",
+                         "--retry-cap", "0.5", "--conn", str(sessions)])
+        address = listening(front)
+        held = [connect(address) for _ in range(2 * limit)]
+        front.wait_log("accept.paused .*too many open files")
+        server(target.address, listen=listen)
+        front.wait_log("session.up")
+        held[0].sendall(b"first")
+        expect(read_exactly(held[0], 5), b"first", "what the first is answered")
+        for s in held:
+            s.close()
+
+
+@test
 def client_killed_and_started_again():
     ended = []
 

@@ -188,7 +188,7 @@ uint32_t app_descriptor_limit(void)
         return UINT32_MAX;
     }
     return limit.rlim_cur > 2 * DESCRIPTOR_RESERVE ? (uint32_t)limit.rlim_cur - DESCRIPTOR_RESERVE
-                                                   : DESCRIPTOR_RESERVE;
+                                                   : (uint32_t)limit.rlim_cur / 2;
 }
 
 static void on_tick(uv_timer_t *timer)

@@ -24,9 +24,10 @@ struct client {
     struct listener listener;
     struct pool pool;
     struct waiting waiting;
-    bool stdio;   /* one stream on standard input and output */
-    bool made;    /* pool and waiting have handles */
-    bool placing; /* on_room() is under way */
+    uint32_t max_local; /* connections, so that there are descriptors for sessions */
+    bool stdio;         /* one stream on standard input and output */
+    bool made;          /* pool and waiting have handles */
+    bool placing;       /* on_room() is under way */
 };
 
 const struct command client_command = {
@@ -116,6 +117,21 @@ static void take_local(struct client *client, int fd)
     if (!waiting_push(&client->waiting, fd)) {
         give_up_local(client, fd);
     }
+}
+
+/* Sessions need descriptors, too: else connections that wait for one would keep it from being made. */
+static bool is_full(void *owner)
+{
+    const struct client *client = owner;
+
+    return client->app.n_relays + client->waiting.n >= client->max_local;
+}
+
+static uint32_t max_local(uint32_t sessions)
+{
+    uint32_t limit = app_descriptor_limit();
+
+    return sessions < limit / 2 ? limit - sessions : limit / 2;
 }
 
 static void on_accepted(struct listener *listener, int fd)
@@ -247,6 +263,8 @@ static void client_start(struct client *client)
     if (!client->stdio) {
         status = listener_open(&client->listener, app, &client->listen, INSECURE_FORWARD,
                                on_accepted, client, why, sizeof(why));
+        client->max_local = max_local(client->settings.conn);
+        client->listener.full = is_full;
     }
     if (status != 0) {
         app_stop(app, status, why);

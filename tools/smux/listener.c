@@ -88,6 +88,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         return; /* the next turn comes at once */
     }
     do {
+        if (listener->full != NULL && listener->full(listener->owner)) {
+            listener_pause(listener, EMFILE);
+            return;
+        }
         int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             listener->accepted(listener, fd);

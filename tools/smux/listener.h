@@ -2,7 +2,7 @@
  * listener.h - listening sockets of one address, which may be several: "port" listens on
  * loopback of IPv4 and IPv6.
  *
- * When the process has no descriptors left, accepting pauses for a moment instead of spinning on
+ * When the process has no descriptors left, or the owner wants to keep the rest, accepting pauses for a moment instead of spinning on
  * a socket that stays readable; connections wait in the kernel's backlog meanwhile.
  */
 #ifndef TOOL_LISTENER_H
@@ -28,6 +28,9 @@ struct listener {
     enum insecure purpose;
     void (*accepted)(struct listener *listener, int fd);
     void *owner;
+    /* Tells whether there are as many connections as there may be; or NULL. May be set once the listener
+     * is open. */
+    bool (*full)(void *owner);
     const char *unlink_path; /* a Unix socket we made, within the address; or NULL */
     struct stat made;        /* that one */
     struct listener_socket sockets[ADDRESS_MAX];

@@ -50,6 +50,7 @@ void waiting_init(struct waiting *waiting, uv_loop_t *loop, uint32_t timeout_ms,
     waiting->timeout_ms = timeout_ms;
     waiting->expired = expired;
     waiting->owner = owner;
+    waiting->n = 0;
     waiting->first = NULL;
     waiting->end = &waiting->first;
 }
@@ -64,6 +65,7 @@ bool waiting_push(struct waiting *waiting, int fd)
     *waiter = (struct waiter){NULL, uv_now(waiting->timer.loop) + waiting->timeout_ms, fd};
     *waiting->end = waiter;
     waiting->end = &waiter->next;
+    waiting->n++;
     if (waiting->first == waiter) {
         arm(waiting);
     }
@@ -83,6 +85,7 @@ void waiting_pop(struct waiting *waiting)
 {
     struct waiter *waiter = waiting->first;
 
+    waiting->n--;
     waiting->first = waiter->next;
     if (waiting->first == NULL) {
         waiting->end = &waiting->first;

@@ -22,6 +22,7 @@ struct waiting {
     void *owner;
     struct waiter *first;
     struct waiter **end;
+    uint32_t n;
 };
 
 /* Prepares an empty queue. */
