@@ -257,6 +257,51 @@ def out_of_descriptors_waits_instead_of_spinning():
     expect(read_exactly(last, 7), b"my turn", "the last connection is served in the end")
 
 
+def closing(*numbers):
+    """For a child: it begins without these descriptors."""
+    def close():
+        die_with_parent()
+        for number in numbers:
+            os.close(number)
+    return close
+
+
+@test
+def standard_descriptors_that_are_closed():
+    """They are not given to sockets, or to the loop itself: nothing that is said goes there."""
+    back = server(Target(echo).address)
+    for numbers in ((0,), (1,), (2,), (0, 1), (0, 1, 2)):
+        with tempfile.TemporaryDirectory() as d:
+            front = subprocess.Popen([tool(), "client", "-l", d + "/s", "-r", format_address(back.address),
+                                      "--log-level", "debug"], stderr=subprocess.DEVNULL,
+                                     preexec_fn=closing(*numbers))
+            try:
+                wait_until(lambda: os.path.exists(d + "/s"), what="the socket")
+                with connect_used(d + "/s"):
+                    front.send_signal(signal.SIGUSR1)
+                    for number in numbers:
+                        expect(os.readlink("/proc/%d/fd/%d" % (front.pid, number)), "/dev/null",
+                               "descriptor %d without %s" % (number, numbers))
+                front.send_signal(signal.SIGTERM)
+                expect(front.wait(10), 0, "exit status without %s" % (numbers,))
+            finally:
+                front.kill()
+                front.wait()
+
+
+@test
+def stdio_that_is_closed():
+    """Neither what is read nor what is written is there: no success, and no crash."""
+    back = server(Target(echo).address)
+    for numbers in ((0,), (1,), (0, 1)):
+        front = subprocess.Popen([tool(), "client", "-l", "-", "-r", format_address(back.address)],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, preexec_fn=closing(*numbers))
+        said = front.communicate(timeout=10)[1]
+        expect(front.returncode, 69, "exit status without %s" % (numbers,))
+        expect_in(b"bad file descriptor", said, "log")
+
+
 # --- standard input and output ---------------------------------------------------------------
 
 def stdio_client(remote, **kwargs):

@@ -117,6 +117,14 @@ int endpoint_init_socket(struct endpoint *endpoint, uv_loop_t *loop, int fd,
     return channel_init(endpoint, &endpoint->in, loop, fd);
 }
 
+/* One that was closed when we began is there, but cannot be used, see main.c. */
+static bool is_open(int fd, int mode)
+{
+    int has = fcntl(fd, F_GETFL) & O_ACCMODE;
+
+    return has == mode || has == O_RDWR;
+}
+
 /* Opens standard input or output anew where that works, because non-blocking mode is a property
  * of what other processes share with us: a shell whose terminal stays non-blocking is broken. */
 static int open_stdio(int fd, int mode)
@@ -125,6 +133,10 @@ static int open_stdio(int fd, int mode)
     struct stat st;
     int again = -1;
 
+    if (!is_open(fd, mode)) {
+        errno = EBADF;
+        return -1;
+    }
     if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))) {
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         again = open(path, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -132,18 +144,39 @@ static int open_stdio(int fd, int mode)
     return again >= 0 ? again : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
+/* Both or none. Returns 0 or an errno. */
+static int open_both(int *out_in, int *out_out)
+{
+    int error;
+
+    *out_in = open_stdio(STDIN_FILENO, O_RDONLY);
+    if (*out_in < 0) {
+        return errno;
+    }
+    *out_out = open_stdio(STDOUT_FILENO, O_WRONLY);
+    if (*out_out >= 0) {
+        return 0;
+    }
+    error = errno;
+    close(*out_in);
+    return error;
+}
+
 int endpoint_init_stdio(struct endpoint *endpoint, uv_loop_t *loop,
                         const struct endpoint_events *events)
 {
-    int in = open_stdio(STDIN_FILENO, O_RDONLY);
-    int out = open_stdio(STDOUT_FILENO, O_WRONLY);
-    int error;
+    int in = -1;
+    int out = -1;
+    int error = open_both(&in, &out);
 
+    if (error != 0) {
+        return error;
+    }
     endpoint->events = events;
     endpoint->open_handles = 0;
     endpoint->out = calloc(1, sizeof(*endpoint->out));
-    if (in < 0 || out < 0 || endpoint->out == NULL) {
-        return errno;
+    if (endpoint->out == NULL) {
+        return ENOMEM;
     }
     /* Whoever reads our output must see its end when we say so, not when the process ends. */
     close(STDIN_FILENO);

@@ -1,9 +1,14 @@
 /*
  * main.c - the subcommands of the program.
  */
+#define _GNU_SOURCE 1
+
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "client.h"
@@ -11,6 +16,7 @@
 #include "help.h"
 #include "server.h"
 #include "usage.h"
+#include "values.h"
 
 struct entry {
     const char *name;
@@ -25,6 +31,20 @@ static const struct entry entries[] = {
     {"top", NULL},           {"ctl", NULL},           {"completion", NULL},
 };
 
+/* Whoever began us may have closed them. Their numbers must not become those of sockets, to which log
+ * lines would go: they get something of which no use can be made, so that using them fails. */
+static bool hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
+            usage_error("cannot open /dev/null: %s", value_errno_text(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Standard output may be a full disk: what was written counts only when it is there. */
 static int flush_output(int exit_code)
 {
@@ -37,6 +57,9 @@ static int flush_output(int exit_code)
 
 int main(int argc, char **argv)
 {
+    if (!hold_standard_descriptors()) {
+        return EX_OSERR;
+    }
     if (argc < 2) {
         help_overview(stderr);
         return EX_USAGE;
