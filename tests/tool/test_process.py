@@ -166,6 +166,21 @@ def log_formats():
                     raise AssertionError("line %r" % line)
 
 
+@test
+def log_file_that_reaches_the_limit_of_files():
+    """SIGXFSZ, which would end the process, is for programs that have nothing else to do."""
+    with tempfile.TemporaryDirectory() as d:
+        back = Process(["sh", "-c", 'ulimit -f 1 && exec "$@"', "sh", tool(), "server", "-l",
+                        d + "/s", "-t", format_address(Target(echo).address), "--log", d + "/log"])
+        wait_until(lambda: os.path.exists(d + "/s"), what="the socket")
+        front = client(d + "/s", "--quiet=streams")
+        for _ in range(30):
+            connect_used(front.address).close()
+        wait_until(lambda: os.path.getsize(d + "/log") >= 512, what="the log at its limit")
+        connect_used(front.address).close()
+        expect(back.stop(), 0, "exit status")
+
+
 def Tunnel_quiet_wait(target, form):
     process = Process([tool(), "server", "-l", "127.0.0.1:0", "-t", format_address(target),
                        "--log-format", form, "--name", "a name", "--log-level", "debug"])
