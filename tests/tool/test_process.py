@@ -166,6 +166,103 @@ def log_formats():
                     raise AssertionError("line %r" % line)
 
 
+def pipe_for_the_log():
+    r, w = os.pipe()
+    return w, lambda: os.read(r, 1 << 20)
+
+
+def socket_for_the_log():
+    r, w = socket.socketpair()
+    return w.detach(), lambda: r.recv(1 << 20)
+
+
+def terminal_for_the_log():
+    r, w = pty.openpty()
+    return w, lambda: os.read(r, 1 << 20)
+
+
+@test
+def log_that_nobody_reads():
+    """Traffic does not wait for it; what is left out is told of when it is read again."""
+    target = Target(echo)
+    for make in (pipe_for_the_log, socket_for_the_log, terminal_for_the_log):
+        fd, read = make()
+        with tempfile.TemporaryDirectory() as d:
+            back = subprocess.Popen([tool(), "server", "-l", d + "/s", "-t", format_address(target.address)],
+                                    stdin=subprocess.DEVNULL, stderr=fd, preexec_fn=die_with_parent)
+            os.close(fd)
+            try:
+                wait_until(lambda: os.path.exists(d + "/s"), what="the socket")
+                front = client(d + "/s", "--quiet=streams")
+                for _ in range(1200):
+                    connect_used(front.address).close()
+                said = b""
+                while b"suppressed lines=" not in said:
+                    said += read()
+                    connect_used(front.address).close()
+                    time.sleep(0.001)
+                expect([line for line in said.decode().splitlines()[:-1]
+                        if not re.match(r"\d{4}-\S+Z \w+ +\w+ ", line)], [], "lines that were cut")
+            finally:
+                back.kill()
+                back.wait()
+
+
+@test
+def burst_to_a_log_that_is_read():
+    """More than a pipe or a socket holds: nothing of it is left out. On a busy machine the reader may be
+    late once."""
+    n = 900
+    for make in (pipe_for_the_log, socket_for_the_log):
+        fd, read = make()
+        said = []
+        busy = threading.Lock()
+
+        def read_on():
+            while True:
+                part = read()
+                with busy:
+                    said.append(part)
+
+        def lines():
+            return b"".join(said).count(b"counters session=")
+
+        def comes_whole():
+            before = lines()
+            with busy:
+                back.send_signal(signal.SIGUSR1)
+                time.sleep(0.02)
+            deadline = time.monotonic() + 2
+            while lines() < before + n and time.monotonic() < deadline:
+                time.sleep(0.02)
+            return lines() == before + n
+
+        threading.Thread(target=read_on, daemon=True).start()
+        with tempfile.TemporaryDirectory() as d:
+            back = subprocess.Popen([tool(), "server", "-l", d + "/s", "-t", "9"],
+                                    stdin=subprocess.DEVNULL, stderr=fd, preexec_fn=die_with_parent)
+            os.close(fd)
+            try:
+                wait_until(lambda: os.path.exists(d + "/s"), what="the socket")
+                front = client(d + "/s", "--conn", str(n), "--keepalive", "0.1")
+                wait_until(lambda: b"".join(said).count(b"session.up") == n, what="the sessions")
+                expect(any(comes_whole() for _ in range(5)), True, "a line for each session")
+                front.stop()
+            finally:
+                back.kill()
+                back.wait()
+
+
+@test
+def log_to_a_pipe_without_reader():
+    """It is an error, and not a program that does nothing."""
+    with tempfile.TemporaryDirectory() as d:
+        os.mkfifo(d + "/log")
+        status, _, err = run_tool("server", "-l", d + "/s", "-t", "9", "--log", d + "/log", timeout=10)
+        expect(status, 73, "exit status")
+        expect_in("cannot open the log %s/log: " % d, err, "message")
+
+
 @test
 def log_file_that_reaches_the_limit_of_files():
     """SIGXFSZ, which would end the process, is for programs that have nothing else to do."""

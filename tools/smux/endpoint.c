@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "descriptor.h"
 #include "socket_options.h"
 
 /* --- watching ---------------------------------------------------------------------------- */
@@ -125,22 +126,16 @@ static bool is_open(int fd, int mode)
     return has == mode || has == O_RDWR;
 }
 
-/* Opens standard input or output anew where that works, because non-blocking mode is a property
- * of what other processes share with us: a shell whose terminal stays non-blocking is broken. */
+/* A descriptor of our own for standard input or output, non-blocking without effect on others if possible. */
 static int open_stdio(int fd, int mode)
 {
-    char path[32];
-    struct stat st;
-    int again = -1;
+    int again;
 
     if (!is_open(fd, mode)) {
         errno = EBADF;
         return -1;
     }
-    if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))) {
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        again = open(path, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    }
+    again = descriptor_open_again(fd, mode);
     return again >= 0 ? again : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 

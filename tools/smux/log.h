@@ -9,6 +9,9 @@
  * of printable ASCII. Lines are bounded in length, and in number per second: a peer that makes
  * us write a line costs us little. What is left out is counted and told.
  *
+ * Traffic does not wait for who reads the log, or not for long. A line that a pipe, a terminal or a
+ * socket does not take soon is left out, too. Only syslog(3) may wait.
+ *
  * The log is the one thing in this program that is global: there is one process, one log.
  */
 #ifndef TOOL_LOG_H
