@@ -369,6 +369,29 @@ def out_of_descriptors_waits_instead_of_spinning():
     expect(read_exactly(last, 7), b"my turn", "the last connection is served in the end")
 
 
+@test
+def listener_that_somebody_shuts_down():
+    """It is shared with who made it. Sessions go on, and nothing spins."""
+    target = Target(echo)
+    listener = socket.create_server(("127.0.0.1", 0))
+    back = Process([tool(), "server", "-l", "fd:%d" % listener.fileno(), "-t",
+                    format_address(target.address)], pass_fds=[listener.fileno()])
+    front = client(listening(back))
+    s = connect_used(front.address)
+    listener.shutdown(socket.SHUT_RDWR)
+    back.wait_log("accept.ended .*invalid argument")
+    before = back.cpu_s()
+    time.sleep(1)
+    used = back.cpu_s() - before
+    expect(used < 0.2, True, "processor time while nothing can be accepted: %.2f s" % used)
+    expect(len(re.findall("accept.ended", back.log())), 1, "lines about it")
+    s.sendall(b"still there")
+    expect(read_exactly(s, 11), b"still there", "the stream")
+    s.close()
+    front.stop()
+    expect(back.stop(), 0, "exit status")
+
+
 def closing(*numbers):
     """For a child: it begins without these descriptors."""
     def close():

@@ -49,6 +49,17 @@ static void on_resume(uv_timer_t *timer)
     listener_watch(listener, true);
 }
 
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* It does not listen any more: somebody else who has it has shut it down, or the system has. */
+static bool is_over(int error)
+{
+    return error == EINVAL || error == EBADF || error == ENOTSOCK;
+}
+
 static void listener_pause(struct listener *listener, int error)
 {
     if (listener->paused) {
@@ -65,9 +76,14 @@ static void listener_pause(struct listener *listener, int error)
     uv_timer_start(&listener->resume, on_resume, PAUSE_MS, 0);
 }
 
-static bool is_shortage(int error)
+/* It stays readable for ever; others of the listener go on, and so does what was accepted. */
+static void socket_retire(struct listener_socket *socket, int error)
 {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    socket->over = true;
+    uv_poll_stop(&socket->poll);
+    LOG_EVENT(LEVEL_ERROR, socket->listener->app->ops->name, "accept.ended",
+              LOG_STR("error", value_errno_text(error)),
+              LOG_STR("hint", "somebody has shut down the socket: start again"));
 }
 
 static bool must_wait(const struct listener *listener)
@@ -81,8 +97,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct listener *listener = socket->listener;
     uint64_t begin_ns = uv_hrtime();
 
-    (void)status;
     (void)events;
+    if (status < 0) { /* libuv watches it no longer */
+        socket_retire(socket, -status);
+        return;
+    }
     if (must_wait(listener)) {
         listener->app->totals.delayed_accepts++;
         return; /* the next turn comes at once */
@@ -97,6 +116,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             listener->accepted(listener, fd);
         } else if (is_shortage(errno)) {
             listener_pause(listener, errno);
+        } else if (is_over(errno)) {
+            socket_retire(socket, errno);
+            return;
         } else if (errno == EAGAIN) {
             listener->pause_told = false; /* all that waited have been served */
             return;
@@ -107,7 +129,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static void listener_watch(struct listener *listener, bool on)
 {
     for (size_t i = 0; i < listener->n; i++) {
-        if (on) {
+        if (on && !listener->sockets[i].over) {
             uv_poll_start(&listener->sockets[i].poll, UV_READABLE, on_readable);
         } else {
             uv_poll_stop(&listener->sockets[i].poll);

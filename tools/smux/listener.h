@@ -20,6 +20,7 @@ struct app;
 struct listener_socket {
     struct listener *listener;
     int fd;
+    bool over; /* it does not listen any more */
     uv_poll_t poll;
 };
 
