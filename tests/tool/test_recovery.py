@@ -60,6 +60,21 @@ def connections_that_wait_leave_descriptors_for_sessions():
 
 
 @test
+def a_port_where_nobody_listens_is_not_its_own_peer():
+    """TCP connects a socket to itself if the near port happens to be the one that is dialled."""
+    setup = ("ip link set lo up && echo 40000 40001 > /proc/sys/net/ipv4/ip_local_port_range && "
+             "exec \"$@\"")
+    alone = ["unshare", "-rn", "sh", "-c", setup, "sh"]
+    need("unshare", "ip")
+    if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        raise Skip("namespaces of users or networks are not to be had")
+    front = Process([*alone, tool(), "client", "-l", "127.0.0.1:5000", "-r", "127.0.0.1:40000",
+                     "--retry-cap", "0.1"])
+    front.wait_log(r"handshake\.failed .*connection refused", count=5)
+    expect("session.up" in front.log(), False, "a session with itself")
+
+
+@test
 def client_killed_and_started_again():
     ended = []
 

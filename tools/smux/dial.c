@@ -256,21 +256,43 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
+/* Tells whether a socket is connected to itself, which TCP does when a port of this machine is dialled where
+ * nobody listens, and the kernel picks that one for the near end. It would even keep the listener away. */
+static bool met_itself(int fd)
+{
+    struct endpoint_address here = {.len = sizeof(here.sa)};
+    struct endpoint_address there = {.len = sizeof(there.sa)};
+
+    return getsockname(fd, (struct sockaddr *)(void *)&here.sa, &here.len) == 0 &&
+           getpeername(fd, (struct sockaddr *)(void *)&there.sa, &there.len) == 0 &&
+           here.sa.ss_family != AF_UNIX && here.len == there.len &&
+           memcmp(&here.sa, &there.sa, here.len) == 0;
+}
+
+/* The socket is connected. */
+static void dial_connected(struct dial *dial)
+{
+    if (met_itself(dial->fd)) {
+        dial_next(dial, value_errno_text(ECONNREFUSED));
+    } else {
+        dial_finish(dial, dial->fd, NULL);
+    }
+}
+
 /* Connecting has come to an end, good or bad. */
 static void dial_conclude(struct dial *dial, int status)
 {
     int error = 0;
     socklen_t len = sizeof(error);
-    int fd = dial->fd;
 
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error == 0 && status < 0) {
         error = -status;
     }
     if (error != 0) {
         dial_next(dial, value_errno_text(error));
     } else {
-        dial_finish(dial, fd, NULL);
+        dial_connected(dial);
     }
 }
 
@@ -345,7 +367,7 @@ static void dial_try(struct dial *dial)
         result = connect(dial->fd, (const struct sockaddr *)(const void *)&to->sa, to->len);
     } while (result != 0 && errno == EINTR);
     if (result == 0) {
-        dial_finish(dial, dial->fd, NULL);
+        dial_connected(dial);
     } else if (errno == EINPROGRESS && is_connected(dial)) {
         dial_conclude(dial, 0);
     } else if (errno == EINPROGRESS) {
