@@ -603,6 +603,42 @@ def stdio_interrupted():
 
 
 @test
+def stdio_that_a_drain_cuts():
+    """The time of a drain is up, and neither half has ended."""
+    remote = server(Target(lambda connection: time.sleep(30)).address)
+    process = Process([tool(), "client", "-l", "-", "-r", format_address(remote.address),
+                       "--log-level", "info", "--drain-timeout", "0.3"], stdin=subprocess.PIPE)
+    process.wait_log("stream.open")
+    process.send(signal.SIGTERM)
+    expect(process.wait(10), 69, "exit status")
+
+
+@test
+def stdio_of_which_not_all_is_sent():
+    """The server ends its half and takes nothing, or goes away: what it was to get is lost."""
+    for goes_away in (False, True):
+        with tempfile.TemporaryFile() as data, socket.socket() as listener:
+            data.write(bytes(200000))
+            data.seek(0)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            process = Process([tool(), "client", "-l", "-", "-r", format_address(listener.getsockname()),
+                               "--sockbuf", "4096", "--drain-timeout", "0.5", "--log-level", "info"],
+                              stdin=data)
+            peer, _ = listener.accept()
+            head = read_exactly(peer, 8)
+            while head[1] != 0:
+                head = read_exactly(peer, 8)
+            peer.sendall(bytes([2, 1, 0, 0]) + head[4:])
+            process.wait_log("stream.close .*reason=end")
+            if goes_away:
+                reset(peer)
+            expect(process.wait(10), 69, "exit status")
+            peer.close()
+
+
+@test
 def stdio_interrupted_while_the_stream_fails():
     remote = server(Target(echo).address)
     process = Process([tool(), "client", "-l", "-", "-r", format_address(remote.address),

@@ -66,11 +66,29 @@ void app_stop(struct app *app, int exit_code, const char *why)
     uv_stop(&app->loop);
 }
 
+static void end_drain(struct app *app, bool cut)
+{
+    if (cut && app->ops->cut != NULL) {
+        app->ops->cut(app->role);
+    }
+    app_stop(app, app->exit_code, NULL);
+}
+
 void app_check_drained(struct app *app)
 {
     if (app->state == APP_DRAINING && app->n_relays == 0 && app->n_links == 0) {
-        app_stop(app, app->exit_code, NULL);
+        end_drain(app, app->cut);
     }
+}
+
+static bool all_is_sent(const struct app *app)
+{
+    for (const struct link *link = app->links; link != NULL; link = link->next) {
+        if (!smux_engine_drained(link->engine)) {
+            return false;
+        }
+    }
+    return !app->cut;
 }
 
 static void on_drain_limit(uv_timer_t *timer)
@@ -79,7 +97,7 @@ static void on_drain_limit(uv_timer_t *timer)
 
     LOG_EVENT(LEVEL_WARN, app->ops->name, "drain", LOG_U64("streams", app->n_relays),
               LOG_U64("sessions", app->n_links), LOG_STR("error", "time is up"));
-    app_stop(app, app->exit_code, NULL);
+    end_drain(app, app->n_relays > 0 || !all_is_sent(app));
 }
 
 /* Retiring frees links that are through with it at once, so the next one is looked up before. */

@@ -37,6 +37,8 @@ struct app_role {
     void (*retry)(void *role);
     /* A relay is over; `clean` tells that both directions ended in order. */
     void (*relay_over)(void *role, bool clean);
+    /* A drain ends, and has cut something; the callee may stop with another exit code. */
+    void (*cut)(void *role);
     /* Close all handles; sessions have been freed. */
     void (*close)(void *role);
 };
@@ -86,6 +88,7 @@ struct app {
     uint32_t n_relays;
     uint32_t n_ready; /* of these, whose local side is ready and waits to be served */
     uint64_t last_link_id;
+    bool cut; /* a session that was drained has not sent everything */
     struct app_turn turn;
     struct link *dirty;
     struct dial_queue dials;

@@ -184,6 +184,15 @@ static void client_relay_over(void *role, bool clean)
     }
 }
 
+static void client_cut(void *role)
+{
+    struct client *client = role;
+
+    if (client->stdio) {
+        app_stop(&client->app, stdio_exit_code(&client->app), "the stream was cut");
+    }
+}
+
 static void client_close(void *role)
 {
     struct client *client = role;
@@ -201,6 +210,7 @@ static const struct app_role role_ops = {.name = "client",
                                          .drain = client_drain,
                                          .retry = client_retry,
                                          .relay_over = client_relay_over,
+                                         .cut = client_cut,
                                          .close = client_close};
 
 /* --- starting ---------------------------------------------------------------------------- */

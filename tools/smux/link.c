@@ -117,11 +117,13 @@ static void link_check_greeting(struct link *link)
 static void link_end(struct link *link)
 {
     bool owned = link->state == LINK_UP;
+    bool cut = link->draining && !link->all_sent && smux_engine_error(link->engine) != SMUX_EOF;
 
     if (link->state == LINK_DEAD) {
         return;
     }
     link->state = LINK_DEAD;
+    link->app->cut = link->app->cut || cut;
     uv_timer_stop(&link->timer);
     link_log_down(link);
     if (owned && link->ops->down != NULL) {
@@ -141,6 +143,7 @@ static void on_ready(smux_conn *conn, void *user)
     if (smux_engine_error(link->engine) != SMUX_OK) {
         link_end(link);
     } else {
+        link->all_sent = link->draining && smux_engine_drained(link->engine);
         memory_check(link->app);
         link_work_take_up(link);
     }

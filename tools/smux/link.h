@@ -71,6 +71,7 @@ struct link {
     enum link_state state;
     bool greeted;
     bool draining;
+    bool all_sent; /* while draining; told before the end */
     unsigned pins; /* callers that still use the link */
     uint64_t id;
     uint64_t since_ms;
