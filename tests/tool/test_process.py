@@ -133,6 +133,26 @@ def hup_is_ignored():
 
 
 @test
+def signals_that_come_at_the_very_end():
+    """Until the process is gone they do no more than before."""
+    target = Target(echo)
+    raise_descriptors(3000)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        for _ in range(3):
+            tunnel = Tunnel(target.address, ("--quiet",), ("--quiet", "--drain-timeout", "0.1"))
+            held = [tunnel.connect() for _ in range(800)]
+            tunnel.client.send(signal.SIGTERM)
+            while tunnel.client.child.poll() is None:
+                tunnel.client.send(number)
+                time.sleep(0.0001)
+            expect(tunnel.client.child.returncode, 0, "exit status")
+            for s in held:
+                s.close()
+            tunnel.client.discard()
+            tunnel.server.discard()
+
+
+@test
 def log_file_is_reopened_on_usr2():
     with tempfile.TemporaryDirectory() as d:
         target = Target(echo)

@@ -284,6 +284,26 @@ static void close_handle(uv_handle_t *handle, void *arg)
     }
 }
 
+/* With its handle the default of a signal comes back, which for these is to end the process, as if it had
+ * failed. */
+static void close_signals(struct app *app)
+{
+    static const int harmless[] = {SIGHUP, SIGUSR1, SIGUSR2};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++) {
+        sigaddset(&set, harmless[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    for (size_t i = 0; i < APP_SIGNALS; i++) {
+        close_handle((uv_handle_t *)&app->signals[i], NULL);
+    }
+    for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++) {
+        (void)signal(harmless[i], SIG_IGN);
+    }
+}
+
 static void close_own_handles(struct app *app)
 {
     close_handle((uv_handle_t *)&app->before_wait, NULL);
@@ -291,9 +311,7 @@ static void close_own_handles(struct app *app)
     close_handle((uv_handle_t *)&app->tick, NULL);
     close_handle((uv_handle_t *)&app->limit, NULL);
     close_handle((uv_handle_t *)&app->dials.begin, NULL);
-    for (size_t i = 0; i < APP_SIGNALS; i++) {
-        close_handle((uv_handle_t *)&app->signals[i], NULL);
-    }
+    close_signals(app);
 }
 
 /* Closes everything that is still open, so that leak checkers see a tidy end. */
