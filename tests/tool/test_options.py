@@ -74,6 +74,9 @@ def bad_values():
     refused(["server", *TARGET, "--smuxver", "3"], 64, "--smuxver 3: expected 1, 2 or auto")
     refused(["client", *REMOTE, "--insecure=all"], 64, "expected session, forward or status")
     refused(["client", *REMOTE, "--conn", "0"], 64, "--conn 0: out of range, expected 1 to 1024")
+    refused(["server", *TARGET, "--max-memory", "4GiB"], 64, "--max-memory 4GiB: ", "less than 4 GiB")
+    refused(["client", *REMOTE, "--conn", "99999999999"], 64,
+            "--conn 99999999999: not a number from 0 to 4294967294")
 
 
 @test

@@ -51,7 +51,7 @@ static const char *apply_number(const struct option_spec *spec, const char *text
     switch (spec->kind) {
     case OPTION_SIZE:
         if (!value_parse_size(text, &value)) {
-            return "not a size: expected bytes, or KiB, MiB, GiB, kB, MB, GB, up to 4 GiB";
+            return "not a size: expected bytes, or KiB, MiB, GiB, kB, MB, GB, less than 4 GiB";
         }
         break;
     case OPTION_DURATION:
@@ -61,7 +61,7 @@ static const char *apply_number(const struct option_spec *spec, const char *text
         break;
     default:
         if (!value_parse_number(text, &value)) {
-            return "not a number";
+            return "not a number from 0 to 4294967294";
         }
     }
     if (value < spec->min || (spec->max != 0 && value > spec->max)) {
