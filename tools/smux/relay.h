@@ -13,7 +13,7 @@
  *
  * When neither is open the relay is over. What fails as a whole (the stream, the socket) ends it
  * at once. A shortened transfer never looks complete: the local socket is reset, a stream is
- * aborted.
+ * aborted. (A Unix socket knows no reset.)
  *
  * Backpressure: the socket is not read while the send queue is full, and nothing is consumed
  * that the socket did not take. So a relay holds no data itself, and a slow side stops the other
