@@ -283,6 +283,21 @@ def target_down():
 
 
 @test
+def hosts_that_vanish_are_noticed():
+    """By probes of the kernel: an idle connection would stay for ever, as one end keeps the other."""
+    need("ss")
+    target = Target(echo)
+    tunnel = Tunnel(target.address)
+    connection = tunnel.connect()
+    connection.sendall(b"x")
+    expect(connection.recv(1), b"x", "the answer")
+    for where in "sport = :%d" % tunnel.client.address[1], "dport = :%d" % target.address[1]:
+        sockets = subprocess.run(["ss", "-tnoH", "state", "established", where],
+                                 stdout=subprocess.PIPE, text=True, check=True).stdout
+        expect_in("keepalive", sockets, "what is timed of the socket with " + where)
+
+
+@test
 def the_next_address_is_tried():
     """A port alone is 127.0.0.1 and ::1; the first one refuses."""
     try:

@@ -115,6 +115,7 @@ int endpoint_init_socket(struct endpoint *endpoint, uv_loop_t *loop, int fd,
     endpoint->out = &endpoint->in;
     endpoint->open_handles = 0;
     socket_reset_on_close(fd, true);
+    socket_probe_peer(fd);
     return channel_init(endpoint, &endpoint->in, loop, fd);
 }
 

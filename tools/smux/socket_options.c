@@ -18,6 +18,11 @@ void socket_reset_on_close(int fd, bool reset)
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
+void socket_probe_peer(int fd)
+{
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
 void socket_tune_early(int fd, const struct settings *settings)
 {
     if (settings->sockbuf > 0) {

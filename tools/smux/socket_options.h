@@ -14,6 +14,12 @@
  */
 void socket_reset_on_close(int fd, bool reset);
 
+/*
+ * Has the kernel notice, in hours, that the host at the other end is gone. A session has its own
+ * NOPs; what it carries would be kept for ever by the end that lives.
+ */
+void socket_probe_peer(int fd);
+
 /* What must be set before connecting or listening: buffer sizes decide the TCP window scale. */
 void socket_tune_early(int fd, const struct settings *settings);
 
