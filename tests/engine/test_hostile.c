@@ -93,12 +93,21 @@ static void look_at_frame(struct hostile *h, const struct frame *frame)
     h->body_id = frame->cmd == CMD_PSH ? frame->id : UINT32_MAX;
 }
 
+/* It may have grown and be back to what it was before the next check. */
+static void note_budget(struct hostile *h)
+{
+    uint32_t budget = wire_stats(&h->w).receive_budget;
+
+    h->budget = budget > h->budget ? budget : h->budget;
+}
+
 /* Reads along with the engine. */
 static void look_at_input(void *ctx, const uint8_t *data, size_t len)
 {
     struct hostile *h = ctx;
     struct frame frame;
 
+    note_budget(h);
     bytes_put(&h->taken, data, len);
     for (;;) {
         size_t part = h->body_left < bytes_len(&h->taken) ? h->body_left : bytes_len(&h->taken);
@@ -530,8 +539,9 @@ static void check(struct hostile *h)
     struct smux_session_stats stats = wire_stats(&h->w);
     int error = smux_engine_error(h->w.engine);
     size_t streams = stats.streams_now + HANDLES + 40;
-    uint32_t budget = stats.receive_budget > h->budget ? stats.receive_budget : h->budget;
-    size_t limit = (size_t)budget + budget / 4 + 2 * 65536;
+
+    note_budget(h);
+    size_t limit = (size_t)h->budget + h->budget / 4 + 2 * 65536;
 
     limit += streams * 512 + (1 << 20) + (1 << 19) + 4096 * streams + 262144; /* the send side */
     if (h->error == SMUX_OK) {
@@ -540,10 +550,9 @@ static void check(struct hostile *h)
     must(error == h->error, "I16: the error changes from %s to %s", smux_status_name(h->error),
          smux_status_name(error));
     must(h->w.heap.now <= limit, "I3: heap of %zu bytes, %zu allowed", h->w.heap.now, limit);
-    h->budget = budget;
-    must(stats.receive_buffer <= (uint64_t)budget + 65534 + 33000,
+    must(stats.receive_buffer <= (uint64_t)h->budget + 65534 + 33000,
          "I3: %u bytes charged to a budget of %u", (unsigned)stats.receive_buffer,
-         (unsigned)budget);
+         (unsigned)h->budget);
     must(stats.receive_budget <= (uint64_t)c->max_receive_buffer + most_growth(c),
          "L3: a budget of %u", (unsigned)stats.receive_budget);
     h->shared_input = h->shared_input || inside_shares_input(h->w.engine);

@@ -127,7 +127,7 @@ static bool begin_send(struct link *link, unsigned i)
     int max = (int)rng_log(link->rng, 1, 64);
     bool wants = smux_engine_wants_write(end->engine);
 
-    if (link->back_percent > 0) { /* it may not know how late it is */
+    if (end->now < link->now) { /* it may not know how late it is */
         wants = wants || smux_engine_deadline(end->engine) <= link->now;
     }
     end->num_send_iov = smux_engine_send_iov(end->engine, end->send_iov, max, tell_time(link, end));
