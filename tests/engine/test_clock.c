@@ -335,6 +335,30 @@ START_TEST(BKT_4_pause_is_counted_until_the_read_that_ends_it)
 }
 END_TEST
 
+/* So is one that ends and begins again before the time is told. */
+START_TEST(BKT_4_pauses_that_follow_each_other_are_counted)
+{
+    struct smux_config config = wire_config(1);
+    uint64_t since;
+    struct wire w;
+
+    (void)start_server(&w, &config, _i);
+    wire_psh(&w, 3, 10000);
+    since = w.now;
+    smux_engine_throttle(w.engine, true);
+    for (uint64_t i = 1; i <= 3; i++) {
+        fall_asleep(&w);
+        wait_unnoticed(&w, HOUR_MS);
+        smux_engine_throttle(w.engine, false);
+        smux_engine_throttle(w.engine, true);
+        wire_sleep(&w, 0);
+        ck_assert_uint_ge(wire_stats(&w).receive_paused_us, i * HOUR_MS * 1000);
+        ck_assert_uint_le(wire_stats(&w).receive_paused_us, w.now - since);
+    }
+    wire_stop(&w);
+}
+END_TEST
+
 /* The last stream ends when it is read to its end. */
 START_TEST(L12_session_is_idle_from_the_read_that_ends_its_last_stream)
 {
@@ -379,6 +403,7 @@ int main(void)
     tcase_add_test(tc, KA_4_silence_counts_from_the_failure_that_ends_a_pause);
     tcase_add_test(tc, FRM_11_frame_that_reading_lets_in_has_its_full_time);
     tcase_add_test(tc, BKT_4_pause_is_counted_until_the_read_that_ends_it);
+    add_every_split(tc, BKT_4_pauses_that_follow_each_other_are_counted);
     add_every_split(tc, L12_session_is_idle_from_the_read_that_ends_its_last_stream);
     suite_add_tcase(suite, tc);
     return suite_main(suite);
