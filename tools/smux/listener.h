@@ -2,8 +2,9 @@
  * listener.h - listening sockets of one address, which may be several: "port" listens on
  * loopback of IPv4 and IPv6.
  *
- * When the process has no descriptors left, or the owner wants to keep the rest, accepting pauses for a moment instead of spinning on
- * a socket that stays readable; connections wait in the kernel's backlog meanwhile.
+ * When the process has no descriptors left, or the owner wants to keep the rest, accepting pauses
+ * for a moment instead of spinning on a socket that stays readable; connections wait in the kernel's
+ * backlog meanwhile.
  */
 #ifndef TOOL_LISTENER_H
 #define TOOL_LISTENER_H
@@ -43,7 +44,8 @@ struct listener {
 };
 
 /*
- * Listens at an address, which must stay where it is. `purpose` decides which --insecure word is needed outside loopback.
+ * Listens at an address, which must stay where it is. `purpose` decides which --insecure word is
+ * needed outside loopback.
  * `accepted` gets each new connection, non-blocking and close-on-exec.
  * Returns 0, or an exit code with the sentence for the user in `why`.
  */
