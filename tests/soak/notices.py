@@ -110,6 +110,7 @@ def memory_that_climbs_beneath_noise():
 HOARDER = """
 import sys, threading, time
 held = []
+print("ready", flush=True)
 for line in sys.stdin:
     held += [bytearray(4 << 20), open("/dev/null")]
     threading.Thread(target=time.sleep, args=(99,), daemon=True).start()
@@ -122,8 +123,7 @@ def a_process_that_keeps_memory_descriptors_and_threads():
     process = Process([sys.executable, "-c", HOARDER], stdin=subprocess.PIPE)
     with tempfile.TemporaryFile("w+") as file:
         sampler = Sampler({"hoarder": process.pid}, file)
-        wait_until(lambda: process.fds() > 2, what="a start")
-        time.sleep(0.3)
+        process.wait_log("ready")
         before = sampler.at_rest()["hoarder"]
         for i in range(1, 4):
             sampler.take()
@@ -133,7 +133,8 @@ def a_process_that_keeps_memory_descriptors_and_threads():
         sampler.take()
         after = sampler.at_rest()["hoarder"]
         expect(after, (before[0] + 3, before[1] + 3), "descriptors and threads")
-        expect(gain(sampler.memory("hoarder", 0)) > 10000, True, "12 MB are seen")
+        # Samples that are not evenly apart make a line that rises by less, by two thirds at least.
+        expect(gain(sampler.memory("hoarder", 0)) > 7000, True, "12 MB are seen")
         file.seek(0)
         expect(len(file.read().splitlines()), 1 + 4, "lines of the file")
 
