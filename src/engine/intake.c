@@ -343,7 +343,7 @@ static void commit_direct(smux_engine *e, uint32_t len)
     if (target != NULL && in->direct != NULL) {
         in->direct->end += len;
         target->traffic->in.len += len;
-        smux__queue_drop_empty(&target->traffic->in, &e->pool, in->before);
+        smux__queue_drop_empty_behind(&target->traffic->in, &e->pool, in->before);
         smux__stream_rest(e, target);
     }
     if (in->direct != NULL) {

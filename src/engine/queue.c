@@ -131,6 +131,21 @@ size_t smux__queue_read_pieces(struct smux__queue *q, struct smux__pool *pool, v
     return done;
 }
 
+/* Takes a chunk out of the ring; `before` is the one in front of it, itself if there is no other. */
+static void unlink_chunk(struct smux__queue *q, struct smux__chunk *before,
+                         struct smux__chunk *chunk)
+{
+    assert(before->next == chunk);
+    if (before == chunk) {
+        q->tail = NULL;
+        return;
+    }
+    before->next = chunk->next;
+    if (q->tail == chunk) {
+        q->tail = before;
+    }
+}
+
 void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool)
 {
     struct smux__chunk *tail = q->tail;
@@ -141,22 +156,15 @@ void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool)
     }
 }
 
-void smux__queue_drop_empty(struct smux__queue *q, struct smux__pool *pool,
-                            struct smux__chunk *before)
+void smux__queue_drop_empty_behind(struct smux__queue *q, struct smux__pool *pool,
+                                   struct smux__chunk *before)
 {
     struct smux__chunk *tail = q->tail;
 
-    if (tail->begin < tail->end) {
-        return;
+    if (tail->begin == tail->end) {
+        unlink_chunk(q, tail->next == tail ? tail : before, tail);
+        smux__chunk_unref(pool, tail);
     }
-    if (tail->next == tail) {
-        q->tail = NULL;
-    } else {
-        assert(before->next == tail);
-        before->next = tail->next;
-        q->tail = before;
-    }
-    smux__chunk_unref(pool, tail);
 }
 
 bool smux__queue_remove(struct smux__queue *q, struct smux__chunk *chunk)
@@ -173,14 +181,7 @@ bool smux__queue_remove(struct smux__queue *q, struct smux__chunk *chunk)
         }
     }
     q->len -= chunk->end - chunk->begin;
-    if (prev == chunk) {
-        q->tail = NULL;
-    } else {
-        prev->next = chunk->next;
-        if (q->tail == chunk) {
-            q->tail = prev;
-        }
-    }
+    unlink_chunk(q, prev, chunk);
     return true;
 }
 

@@ -36,8 +36,8 @@ void smux__queue_consume(struct smux__queue *q, struct smux__pool *pool, size_t 
 void smux__queue_drop_empty_tail(struct smux__queue *q, struct smux__pool *pool);
 
 /* The same without a search: `before` is the chunk in front of it, if it is not the only one. */
-void smux__queue_drop_empty(struct smux__queue *q, struct smux__pool *pool,
-                            struct smux__chunk *before);
+void smux__queue_drop_empty_behind(struct smux__queue *q, struct smux__pool *pool,
+                                   struct smux__chunk *before);
 
 /* Takes one chunk out of the queue, wherever it stands, without dropping its reference. */
 bool smux__queue_remove(struct smux__queue *q, struct smux__chunk *chunk);
