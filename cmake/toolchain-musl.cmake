@@ -1,6 +1,6 @@
 # musl, this machine's architecture. musl-gcc finds musl's headers only; those of the kernel are
 # added, and none of glibc's.
-set(CMAKE_SYSTEM_NAME Linux)
+include(${CMAKE_CURRENT_LIST_DIR}/toolchain-common.cmake)
 set(CMAKE_SYSTEM_PROCESSOR ${CMAKE_HOST_SYSTEM_PROCESSOR})
 set(CMAKE_C_COMPILER musl-gcc)
 execute_process(COMMAND musl-gcc -print-multiarch OUTPUT_VARIABLE multiarch
@@ -11,8 +11,3 @@ file(CREATE_LINK /usr/include/linux ${kernel_headers}/linux SYMBOLIC)
 file(CREATE_LINK /usr/include/asm-generic ${kernel_headers}/asm-generic SYMBOLIC)
 file(CREATE_LINK /usr/include/${multiarch}/asm ${kernel_headers}/asm SYMBOLIC)
 set(CMAKE_C_FLAGS_INIT "-idirafter ${kernel_headers}")
-set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
-set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
-set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
-set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
-set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)

@@ -1,10 +1,5 @@
-# big-endian, 32-bit; programs are linked statically, so that qemu-user needs no system root.
-set(CMAKE_SYSTEM_NAME Linux)
+# big-endian, 32-bit.
+include(${CMAKE_CURRENT_LIST_DIR}/toolchain-common.cmake)
 set(CMAKE_SYSTEM_PROCESSOR ppc)
 set(CMAKE_C_COMPILER powerpc-linux-gnu-gcc)
-set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-ppc)
-set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
-set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
-set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
-set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
