@@ -37,7 +37,7 @@ def document(*options, timeout=60):
 def document_of_work(*options):
     """With more time where a busy machine has not come to anything in a short one."""
     for seconds in ("0.4", "2", "10"):
-        result = document("-t", seconds, "-O", "0.1", "-i", "0.2", *options)
+        result = document(*SHORT, "-t", seconds, *options)
         if all(test["end"]["bytes"] > 0 for test in result.get("tests", [result])):
             break
     return result

@@ -3,6 +3,7 @@
 ctest-timeout: 120
 ctest-waits
 """
+import contextlib
 import json
 import pty
 import select
@@ -201,31 +202,39 @@ def terminal_for_the_log():
     return w, lambda: os.read(r, 1 << 20)
 
 
+@contextlib.contextmanager
+def server_that_logs_to(fd, target):
+    """On a Unix socket, whose path comes with it; the descriptor is its own."""
+    with tempfile.TemporaryDirectory() as d:
+        path = d + "/s"
+        back = subprocess.Popen([tool(), "server", "-l", path, "-t", target],
+                                stdin=subprocess.DEVNULL, stderr=fd, preexec_fn=die_with_parent)
+        os.close(fd)
+        try:
+            wait_until(lambda: os.path.exists(path), what="the socket")
+            yield back, path
+        finally:
+            back.kill()
+            back.wait()
+
+
 @test
 def log_that_nobody_reads():
     """Traffic does not wait for it; what is left out is told of when it is read again."""
     target = Target(echo)
     for make in (pipe_for_the_log, socket_for_the_log, terminal_for_the_log):
         fd, read = make()
-        with tempfile.TemporaryDirectory() as d:
-            back = subprocess.Popen([tool(), "server", "-l", d + "/s", "-t", format_address(target.address)],
-                                    stdin=subprocess.DEVNULL, stderr=fd, preexec_fn=die_with_parent)
-            os.close(fd)
-            try:
-                wait_until(lambda: os.path.exists(d + "/s"), what="the socket")
-                front = client(d + "/s", "--quiet=streams")
-                for _ in range(1200):
-                    connect_used(front.address).close()
-                said = b""
-                while b"suppressed lines=" not in said:
-                    said += read()
-                    connect_used(front.address).close()
-                    time.sleep(0.001)
-                expect([line for line in said.decode().splitlines()[:-1]
-                        if not re.match(r"\d{4}-\S+Z \w+ +\w+ ", line)], [], "lines that were cut")
-            finally:
-                back.kill()
-                back.wait()
+        with server_that_logs_to(fd, format_address(target.address)) as (_, path):
+            front = client(path, "--quiet=streams")
+            for _ in range(1200):
+                connect_used(front.address).close()
+            said = b""
+            while b"suppressed lines=" not in said:
+                said += read()
+                connect_used(front.address).close()
+                time.sleep(0.001)
+            expect([line for line in said.decode().splitlines()[:-1]
+                    if not re.match(r"\d{4}-\S+Z \w+ +\w+ ", line)], [], "lines that were cut")
 
 
 @test
@@ -258,19 +267,11 @@ def burst_to_a_log_that_is_read():
             return lines() == before + n
 
         threading.Thread(target=read_on, daemon=True).start()
-        with tempfile.TemporaryDirectory() as d:
-            back = subprocess.Popen([tool(), "server", "-l", d + "/s", "-t", "9"],
-                                    stdin=subprocess.DEVNULL, stderr=fd, preexec_fn=die_with_parent)
-            os.close(fd)
-            try:
-                wait_until(lambda: os.path.exists(d + "/s"), what="the socket")
-                front = client(d + "/s", "--conn", str(n), "--keepalive", "0.1")
-                wait_until(lambda: b"".join(said).count(b"session.up") == n, what="the sessions")
-                expect(any(comes_whole() for _ in range(5)), True, "a line for each session")
-                front.stop()
-            finally:
-                back.kill()
-                back.wait()
+        with server_that_logs_to(fd, "9") as (back, path):
+            front = client(path, "--conn", str(n), "--keepalive", "0.1")
+            wait_until(lambda: b"".join(said).count(b"session.up") == n, what="the sessions")
+            expect(any(comes_whole() for _ in range(5)), True, "a line for each session")
+            front.stop()
 
 
 @test
