@@ -483,7 +483,6 @@ START_TEST(RCV_18_update_ahead_of_what_was_sent_aborts_the_stream)
 }
 END_TEST
 
-/* What was received is complete, and stays so; only writing fails. */
 /* What an owner does that hands on what it was shown while it goes on receiving. */
 START_TEST(RCV_18_abort_of_a_stream_that_was_looked_at)
 {
@@ -510,6 +509,7 @@ START_TEST(RCV_18_abort_of_a_stream_that_was_looked_at)
 }
 END_TEST
 
+/* What was received is complete, and stays so; only writing fails. */
 START_TEST(FIN_2_end_of_file_stays_when_the_stream_is_aborted_later)
 {
     smux_estream *stream;
